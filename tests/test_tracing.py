@@ -198,7 +198,12 @@ def test_a_loop_that_asks_for_numbers_computes_each_operation_once(asks: Any, mo
 def test_a_chain_that_stands_already_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     below = eager._not_yet_known
-    monkeypatch.setattr(eager, "_not_yet_known", lambda value: sizes.append(len(below(value))) or below(value))
+
+    def counted(value: Value) -> list[Value]:
+        sizes.append(len(below(value)))
+        return below(value)
+
+    monkeypatch.setattr(eager, "_not_yet_known", counted)
     chain = [ops.convert_to_tensor(np.ones(2))]
     for _ in range(50):
         chain.append(chain[-1] + 1)

@@ -358,7 +358,7 @@ class TrainingMethods(Hooks):
     def predict_on_batch(self, x: Any) -> Any:
         """Returns the model's output, or its outputs, for one batch."""
         trainer = self._trainer
-        batch = trainer.samples(x).rows(slice(None))
+        batch = trainer.samples(x, some=False).rows(slice(None))
         results = predictor(trainer, trainer.inference)(batch)
         return tree.pack_sequence_as(trainer.step_for("predict", batch).form, results)
 

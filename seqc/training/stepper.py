@@ -187,15 +187,20 @@ class Stepper(Totals):
 
     # -- data --------------------------------------------------------------------------------------------------------
 
-    def samples(self, x: Any) -> Data:
-        """Returns checked samples for the model, which is built for them if it is not built yet."""
-        return self._checked(self._inputs(self._by_columns(x, None, labels=False)[0]), (), ())
+    def samples(self, x: Any, some: bool = True) -> Data:
+        """Returns checked samples for the model, which is built for them if it is not built yet.
 
-    def _checked(self, xs: list[Array], y: Sequence[Any], weight: Sequence[Any]) -> Data:
+        Args:
+            some: whether there must be any.
+        """
+        xs = self._inputs(self._by_columns(x, None, labels=False)[0])
+        return self._checked(xs, (), (), some or not self.model.built)
+
+    def _checked(self, xs: list[Array], y: Sequence[Any], weight: Sequence[Any], some: bool = True) -> Data:
         """Returns checked data.
 
         Args:
-            xs: an array per input. y, weight: what was given for each output.
+            xs: an array per input. y, weight: what was given for each output. some: whether there must be samples.
         """
         model = self.model
         ports = model._ports()
@@ -204,7 +209,7 @@ class Stepper(Totals):
                 xs[i] = match_rank(xs[i], port.shape)
         self._look_at_layers()
         names = [port.name for port in ports]
-        return make_data(xs, y, weight, [port.dtype for port in ports], names, model._output_names())
+        return make_data(xs, y, weight, [port.dtype for port in ports], names, model._output_names(), some=some)
 
     def _look_at_layers(self) -> None:
         owners = list(self.model._owners())
