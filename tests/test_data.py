@@ -318,6 +318,19 @@ def test_every_validation_from_a_generator_sees_the_same_batches(steps: int) -> 
     assert len(log) == steps
 
 
+def test_a_generator_may_fill_the_same_arrays_for_each_batch_of_validation() -> None:
+    def refilled() -> Iterator[Any]:
+        x, y, weight = np.zeros((4, 2), "float32"), np.zeros((4, 1), "float32"), np.zeros(4, "float32")
+        for start in range(0, 12, 4):
+            x[:], y[:], weight[:] = X[start : start + 4], Y[start : start + 4], start + np.arange(4)
+            yield x, y, weight
+
+    trained = model()
+    expected = trained.evaluate(X, Y, sample_weight=np.arange(12), batch_size=4, verbose=0)
+    run = trained.fit(X, Y, epochs=3, validation_data=refilled(), validation_steps=3, verbose=0)
+    np.testing.assert_allclose(run.history["val_loss"], [expected] * 3, rtol=1e-6)
+
+
 def test_a_generator_validates_once_in_every_validated_epoch() -> None:
     run = model().fit(
         X, Y, epochs=6, validation_data=endless([]), validation_steps=2, validation_freq=[1, 5], verbose=0
@@ -424,6 +437,67 @@ def test_batches_of_several_lengths_train_one_model() -> None:
 def test_batches_that_make_no_sense_are_refused(use: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         use(model())
+
+
+# -- batches without samples -------------------------------------------------------------------------------------------
+
+
+class ByNumber:
+    def __init__(self, parts: list[Any]) -> None:
+        self.parts = parts
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __getitem__(self, number: int) -> Any:
+        return self.parts[number]
+
+
+@pytest.mark.parametrize("kind", [iter, list, ByNumber])
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_batches_without_samples_are_passed_over(kind: Any, at: int) -> None:
+    parts = [(X[:4], Y[:4]), (X[4:], Y[4:])]
+    holed = [*parts[:at], (X[:0], Y[:0]), *parts[at:]]
+    wrap = (lambda given: (one for one in given)) if kind is list else kind
+    plain, trained = model(rate=0.1), model(rate=0.1)
+    wanted = plain.fit(iter(parts), verbose=0).history["loss"]
+    with pytest.warns(UserWarning, match="A batch of x has no samples; such are passed over"):
+        found = trained.fit(wrap(holed), shuffle=False, verbose=0).history["loss"]
+    assert found == wanted
+    with pytest.warns(UserWarning, match="no samples"):
+        assert trained.evaluate(wrap(holed), verbose=0) == plain.evaluate(iter(parts), verbose=0)
+    with pytest.warns(UserWarning, match="no samples"):
+        predicted = trained.predict(wrap([(x,) for x, _ in holed]), verbose=0)
+    np.testing.assert_array_equal(predicted, plain.predict(X, verbose=0))
+
+
+def test_data_of_nothing_but_batches_without_samples_are_refused() -> None:
+    for use in (model().fit, model().evaluate, model().predict):
+        with (
+            pytest.warns(UserWarning, match="no samples"),
+            pytest.raises(DataError, match="gave no batches but such without samples"),
+        ):
+            use(iter([(X[:0], Y[:0])]))
+    with pytest.raises(DataError, match="cardinality is ambiguous"):
+        model().fit(iter([(X[:0], Y)]))
+
+
+@pytest.mark.parametrize(
+    ("shape", "parts"),
+    [
+        ((3,), lambda: [layers.Dense(4, "relu"), layers.BatchNormalization(), layers.Dense(2, "softmax")]),
+        ((8, 8, 3), lambda: [layers.Conv2D(4, 3), layers.MaxPooling2D(), layers.Flatten(), layers.Dense(2)]),
+        ((5, 3), lambda: [layers.Bidirectional(layers.LSTM(4)), layers.Dense(2)]),
+    ],
+)
+def test_no_samples_have_no_predictions(shape: tuple[int, ...], parts: Any) -> None:
+    made = keras.Sequential([keras.Input(shape), *parts()])
+    before = made.predict_on_batch(np.ones((2, *shape)))
+    found = made.predict_on_batch(np.zeros((0, *shape)))
+    assert (found.shape, found.dtype) == ((0, 2), "float32")
+    np.testing.assert_array_equal(made.predict_on_batch(np.ones((2, *shape))), before)
+    with pytest.raises(DataError, match="There are no samples"):
+        made.predict(np.zeros((0, *shape)))
 
 
 # -- arrays that cannot be used ----------------------------------------------------------------------------------------

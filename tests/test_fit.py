@@ -342,6 +342,59 @@ def test_dropout_differs_from_batch_to_batch_even_while_gradients_accumulate() -
     assert len({model.train_on_batch(X, CLASSES) for _ in range(4)}) == 4
 
 
+class Always(layers.Layer):
+    """Draws in every call, training or not."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.drop = layers.Dropout(0.5, seed=7 if kind == "seeded dropout" else None)
+        self.generator = keras.random.SeedGenerator(3) if kind == "generator" else None
+
+    def call(self, x: Any) -> Any:
+        if self.generator is None:
+            return self.drop(x, training=True)
+        return x + keras.random.normal(keras.ops.shape(x), seed=self.generator)
+
+
+def always(kind: str) -> Any:
+    """Returns a model that draws in every call, and what each of its methods gives in turn, with `compile` between."""
+    keras.utils.set_random_seed(8)
+    model = keras.Sequential([keras.Input((4,)), Always(kind), layers.Dense(1, kernel_initializer="ones")])
+    found: list[bytes] = []
+    x, y = np.ones((6, 4), "float32"), np.zeros((6, 1), "float32")
+    for _ in range(2):
+        model.compile(keras.optimizers.SGD(0.0), "mse")
+        for use in (
+            lambda: model.predict(x, 3, verbose=0),
+            lambda: model.predict_on_batch(x),
+            lambda: model.evaluate(x, y, verbose=0),
+            lambda: model.test_on_batch(x, y),
+            lambda: model.train_on_batch(x, y),
+            lambda: model.fit(x, y, verbose=0, shuffle=False).history["loss"],
+        ):
+            found += [np.asarray(use()).tobytes() for _ in range(2)]
+    return model, found
+
+
+@pytest.mark.parametrize("kind", ["dropout", "seeded dropout", "generator"])
+def test_what_draws_at_every_call_draws_other_numbers_for_every_batch(kind: str) -> None:
+    model, found = always(kind)
+    rows = model.predict(np.ones((6, 4), "float32"), 3, verbose=0)
+    # Dropout of four ones has few different sums; masks that repeat would be the same throughout.
+    assert len(set(found)) > (20 if kind == "generator" else 14)
+    assert not np.array_equal(rows[:3], rows[3:])
+    assert always(kind)[1] == found
+
+
+@pytest.mark.parametrize("kind", ["dropout", "generator"])
+def test_many_predictions_with_dropout_vary_around_the_mean(kind: str) -> None:
+    keras.utils.set_random_seed(8)
+    model = keras.Sequential([keras.Input((50,)), Always(kind)])
+    drawn = np.stack([model.predict_on_batch(np.ones((6, 50), "float32")) for _ in range(40)])
+    assert drawn.mean() == pytest.approx(1, abs=0.05)
+    assert drawn.std(0).mean() == pytest.approx(1, abs=0.05)
+
+
 # -- weights of samples and classes ------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ from kit import killed_training
 from kit.effort import THOROUGH, effort
 from seqc import callbacks, layers, optimizers, seeds
 from seqc.optimizers import schedules
+from seqc.training.model_seeds import seeds_of, set_seeds
 from test_backup import Stop
 
 rng = np.random.default_rng(0)
@@ -147,6 +148,40 @@ def test_two_halves_of_a_training_are_the_whole(tmp_path: Path, name: str, optim
     keras.utils.set_random_seed(99)
     resumed.fit(x, Y, epochs=2 * EPOCHS, callbacks=callbacks.BackupAndRestore(tmp_path / "backup"), **given)
     assert_same(whole, resumed)
+
+
+class Sampled(layers.Layer):
+    """Draws in validation and prediction, too."""
+
+    def call(self, x: Any) -> Any:
+        return x + 0.1 * keras.random.normal(keras.ops.shape(x))
+
+
+@pytest.mark.parametrize("at", [6, 8])
+def test_what_validation_has_drawn_is_not_drawn_again(tmp_path: Path, at: int) -> None:
+    def run(*more: Any) -> tuple[Any, Any]:
+        keras.utils.set_random_seed(7)
+        model = keras.Sequential([keras.Input((8,)), layers.Dense(4), Sampled(), layers.Dense(1, "sigmoid")])
+        model.compile("adam", "binary_crossentropy")
+        kept = callbacks.BackupAndRestore(tmp_path / "backup", save_freq=1)
+        return model, model.fit(X, Y, 10, EPOCHS, 0, [kept, *more], validation_split=0.25).history
+
+    whole, history = run()
+    with pytest.raises(KeyboardInterrupt):
+        run(Stop(at))
+    resumed, later = run()
+    assert_same(whole, resumed)
+    assert later["val_loss"] == history["val_loss"][-len(later["val_loss"]) :]
+    assert seeds_of(whole) == seeds_of(resumed)
+
+
+def test_files_of_earlier_versions_go_on_by_the_steps_of_the_optimizer() -> None:
+    model = made("dropout")
+    model.fit(X, Y, 10, verbose=0)
+    found = seeds_of(model)
+    assert found["drawn"] == 5
+    set_seeds(model, {name: value for name, value in found.items() if name != "drawn"} | {"model": 3})
+    assert seeds_of(model) == found | {"model": 3}
 
 
 def watchers(folder: Path) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import seqc as keras
 from seqc import Variable, ops
 from seqc.errors import ShapeError, TraceError
+from seqc.graph import eager
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Graph, Value, input_value
 from seqc.graph.tracing import Trace, current_trace, require_trace, tracing
@@ -171,6 +173,76 @@ def test_numpy_functions_take_values_that_are_known() -> None:
     assert np.argmax(y) == 1
     assert np.mean(y) == 2
     assert isinstance(np.sqrt(y), np.ndarray)
+
+
+@pytest.mark.parametrize("asks", [float, bool, np.asarray, str, lambda y: y.numpy(), np.sqrt])
+def test_a_loop_that_asks_for_numbers_computes_each_operation_once(asks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluated, count = eager._evaluated, [0]
+
+    def counted(value: Value, arrays: list[Any]) -> Any:
+        count[0] += 1
+        return evaluated(value, arrays)
+
+    monkeypatch.setattr(eager, "_evaluated", counted)
+    x, wanted = ops.convert_to_tensor(np.ones((2, 2))), np.ones((2, 2))
+    made = []
+    for _ in range(100):
+        x, wanted = x * 0.5 + ops.sin(x), wanted * 0.5 + np.sin(wanted)
+        asks(ops.sum(x))
+        made.append(x)
+    np.testing.assert_allclose(x, wanted)
+    assert count[0] < 800
+    assert ops.sum(made[0]).numpy() == pytest.approx(4 * (0.5 + np.sin(1)))
+
+
+def test_a_chain_that_stands_already_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    below = eager._not_yet_known
+
+    def counted(value: Value) -> list[Value]:
+        sizes.append(len(below(value)))
+        return below(value)
+
+    monkeypatch.setattr(eager, "_not_yet_known", counted)
+    chain = [ops.convert_to_tensor(np.ones(2))]
+    for _ in range(50):
+        chain.append(chain[-1] + 1)
+    assert [x.numpy().tolist() for x in chain] == [[float(i + 1)] * 2 for i in range(51)]
+    assert max(sizes) <= 3
+
+
+def test_numbers_that_were_asked_for_keep_no_history_and_are_nobody_elses() -> None:
+    x = ops.convert_to_tensor(np.ones(2, "float32"))
+    first, y = ref(x), x * 2
+    for _ in range(2):
+        found = y.numpy()
+        found += 5
+    y = y * 1
+    del x
+    assert first() is None
+    assert y.numpy().tolist() == [2, 2]
+
+
+def test_asking_for_numbers_on_the_way_changes_no_derivative() -> None:
+    def cubed(x: Any) -> Any:
+        y = x * x
+        return y * x if float(ops.sum(y)) > 0 else y
+
+    class Model(keras.Sequential):
+        def train_step(self, data: Any) -> Any:
+            one = ops.convert_to_tensor(np.float32(2))
+            asked = one * 1.0
+            with keras.GradientTape() as tape:
+                y = cubed(asked)
+            return {"early": tape.gradient(y, asked), "late": tape.gradient(before * 3.0, before)}
+
+    x = np.array([2.0], "float32")
+    assert [y.numpy().tolist() for y in ops.jvp(cubed, [x], [np.ones_like(x)])] == [[8], [12]]
+    before = ops.convert_to_tensor(np.float32(5)) * 1.0
+    float(before)
+    model = Model([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd")
+    assert model.train_on_batch(x[:, None], return_dict=True) == {"early": 12, "late": 3}
 
 
 @pytest.mark.parametrize(

@@ -8,22 +8,63 @@ import numpy as np
 
 from seqc.errors import TraceError
 from seqc.graph.element_types import HALVES
-from seqc.graph.ir import Array, Input, Type, Value, walk
+from seqc.graph.ir import Array, Constant, Input, Type, Value, constant, walk
+from seqc.graph.scopes import trace_under_way
 
 
 def evaluate_eagerly(value: Value) -> Array:
     """Computes a value that depends on constants only.
 
+    What it is computed from is computed once: constants stand for it from then on, so that a loop of Python's takes
+    time in proportion to its steps. While a graph is traced, whose gradients may be asked for, nothing changes.
+
     Raises:
         TraceError: it depends on a graph input, whose array is not known yet.
     """
     known: dict[Value, Any] = {}
+    derived: set[Value] = set()
+    keeps = trace_under_way.get() is None
     with np.errstate(all="ignore"):  # what is not a number shows in the result
-        for v in walk([value]):
+        for v in _not_yet_known(value):
             if isinstance(v.op, Input):
                 raise _not_known(value, v, v.op)
-            known[v] = _evaluated(v, [known[x] if v.op.bits else _widened(x, known[x]) for x in v.inputs])
-    return cast(Array, known[value])
+            arrays = [_array(x) if x.known is not None else known[x] for x in v.inputs]
+            known[v] = _evaluated(
+                v, [a if v.op.bits else _widened(x, a) for x, a in zip(v.inputs, arrays, strict=True)]
+            )
+            if v.op.derived or not derived.isdisjoint(v.inputs):
+                derived.add(v)
+            elif keeps:
+                _keep(v, known[v])
+    # What was kept stays as it is, whatever is done with this.
+    return cast(Array, known[value]) if value.known is None else _array(value).copy()
+
+
+def _not_yet_known(value: Value) -> list[Value]:
+    """Returns what there is to compute, operands before their users."""
+    done: dict[Value, None] = {}
+    stack = [value]
+    while stack:
+        v = stack[-1]
+        missing = [] if v in done else [x for x in v.inputs if x.known is None and x not in done]
+        if missing:
+            stack += missing[::-1]
+            continue
+        stack.pop()
+        if v.known is None:
+            done[v] = None
+    return list(done)
+
+
+def _array(value: Value) -> Array:
+    return cast(Constant, cast(Value, value.known).op).array
+
+
+def _keep(value: Value, array: Any) -> None:
+    if isinstance(value.result, Type) and not isinstance(value.op, Constant):
+        kept = constant(array, borrowed=True)
+        if kept.type == value.type:
+            value.known = kept
 
 
 def _not_known(value: Value, v: Value, op: Input) -> TraceError:

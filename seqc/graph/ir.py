@@ -115,14 +115,15 @@ class Op(ByAttributes):
         positions; "arithmetic": computes.
         shape_only: positions of operands of which only the shape is read. sequential: whether the op goes through its
         operands step by step, so that it gains nothing from samples so few that they fit the processor's cache.
-        symbolic: whether what comes out is a symbol, of which functional models are made.
-        strings: whether it works on texts; others view or move them. bits: whether no wider type stands for operands.
+        symbolic: whether a symbol comes out, of which functional models are made. derived: whether a derivative is
+        taken there. strings: whether it works on texts; others view or move them. bits: whether nothing is widened.
     """
 
     kind: ClassVar[Kind] = "arithmetic"
     shape_only: ClassVar[tuple[int, ...]] = ()
     sequential: ClassVar[bool] = False
     symbolic: ClassVar[bool] = False
+    derived: ClassVar[bool] = False
     strings: ClassVar[bool] = False
     moves_strings: ClassVar[bool] = False
     bits: ClassVar[bool] = False
@@ -193,17 +194,18 @@ class Value(Operators):
         op: the operation. inputs: its operands. scope: the path of the layer that made it, for messages and names.
         result: the type, or a tuple of types for an op with several results (picked apart by `Item`).
         origin: the call of a function of `seqc.ops` that gave it, where it was called on symbols; for files.
+        known: the constant that stands for it in what is made of it, once its numbers were asked for; see `eager`.
     """
 
-    __slots__ = ("__weakref__", "inputs", "op", "origin", "result", "scope")
+    __slots__ = ("__weakref__", "inputs", "known", "op", "origin", "result", "scope")
     # There are no others here; scripts written for Keras ask.
     sparse: ClassVar[bool] = False
     ragged: ClassVar[bool] = False
 
     def __init__(self, op: Op, inputs: tuple[Value, ...], result: Type | tuple[Type, ...], scope: str = "") -> None:
-        self.op, self.inputs, self.result = op, inputs, result
-        self.scope = scope
+        self.op, self.inputs, self.result, self.scope = op, inputs, result, scope
         self.origin: Any = None
+        self.known: Value | None = None
         note(self)
 
     @property
@@ -232,8 +234,7 @@ class Value(Operators):
 
     def reshape(self, *shape: Any) -> Value:
         """Returns `seqc.ops.reshape` of it, the sizes one by one or in a tuple."""
-        whole = len(shape) == 1 and isinstance(shape[0], list | tuple)
-        return OPERATORS["reshape"](self, shape[0] if whole else shape)
+        return OPERATORS["reshape"](self, shape[0] if len(shape) == 1 and isinstance(shape[0], list | tuple) else shape)
 
     def squeeze(self, axis: Any = None) -> Value:
         """Returns `seqc.ops.squeeze` of it."""
@@ -375,7 +376,7 @@ class HasValue:
 def as_value(x: Any, dtype: str | None = None) -> Value:
     """Returns `x` as a value: variables are read, lists of values (sizes of a shape) stacked, the rest is constant."""
     if isinstance(x, Value):
-        return x
+        return x if x.known is None else x.known
     if isinstance(x, list | tuple) and any(isinstance(e, Value | HasValue) for e in x):
         return OPERATORS["stack"](x)
     return x.to_value() if isinstance(x, HasValue) else constant(as_array(x, dtype))

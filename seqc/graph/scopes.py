@@ -1,4 +1,4 @@
-"""Which layer is being traced: the path that values carry, for messages and names; and which values are being made."""
+"""What is being traced: the path of the layer, which values carry for messages and names; which values are made."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ def scope(name: str, whole: bool = False) -> Iterator[None]:
     finally:
         _scope.reset(token)
 
+
+# The trace that is being recorded, if any; see `seqc.graph.tracing`.
+trace_under_way: ContextVar[Any] = ContextVar("trace", default=None)
 
 # Where values are noted that are made while somebody asks for it.
 _made: ContextVar[set[Any] | None] = ContextVar("made", default=None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
+from contextvars import copy_context
 from typing import Any, TypeVar
 from weakref import finalize
 
@@ -18,7 +18,7 @@ from seqc.errors import ShapeError, TraceError
 from seqc.graph.element_types import FLOATS
 from seqc.graph.ir import Array, HasValue, Shape, Type, Value, apply, as_value, constant, input_value
 from seqc.graph.operators import Operators
-from seqc.graph.scopes import current_scope
+from seqc.graph.scopes import current_scope, trace_under_way
 from seqc.graph.strings import type_name
 from seqc.ops.elementwise import Identity, StopGradient, cast
 from seqc.ops.random import RandomUniform
@@ -379,12 +379,10 @@ def remembered_mask(tensor: Value) -> Value | None:
     return _eager_masks.get(id(tensor))
 
 
-_current: ContextVar[Trace | None] = ContextVar("trace", default=None)
-
-
 def current_trace() -> Trace | None:
     """Returns the trace that is being recorded, if any."""
-    return _current.get()
+    found: Trace | None = trace_under_way.get()
+    return found
 
 
 def require_trace(who: str) -> Trace:
@@ -401,7 +399,7 @@ def traced(trace: Trace, function: Callable[..., R], *arguments: Any, **named: A
     It runs in a context of its own, which the interpreter leaves whatever happens: no interruption keeps recording on.
     """
     context = copy_context()
-    context.run(_current.set, trace)
+    context.run(trace_under_way.set, trace)
     return context.run(function, *arguments, **named)
 
 
@@ -411,8 +409,8 @@ def tracing(trace: Trace | None) -> Iterator[Trace | None]:
 
     For use while a graph is traced; see `traced` for how that begins.
     """
-    token = _current.set(trace)
+    token = trace_under_way.set(trace)
     try:
         yield trace
     finally:
-        _current.reset(token)
+        trace_under_way.reset(token)

@@ -68,6 +68,8 @@ def _as_gradient(part: Any, x: Value) -> Value | None:
 class Point(Identity):
     """Where a derivative is taken: its numbers may be known, and are not put in the place of what depends on it."""
 
+    derived = True
+
 
 def custom_gradient(f: Callable[..., tuple[Any, Callable[..., Any]]]) -> Callable[..., Any]:
     """Returns a function whose gradient is what it says itself.

@@ -17,7 +17,6 @@ from seqc.graph.tracing import Trace, current_trace, tracing
 from seqc.ops._common import as_operands, normalize_axis
 from seqc.ops.branches import cond as choose
 from seqc.ops.creation import arange, zeros
-from seqc.ops.derivatives import Point
 from seqc.ops.elementwise import cast
 from seqc.ops.indexing import get_item
 from seqc.ops.sizes import as_size
@@ -45,7 +44,7 @@ def _settled(x: Any) -> Any:
     """Returns a tensor as its numbers where they are known, so that a long loop does not compute them again."""
     if not isinstance(x, Value) or isinstance(x.op, Constant) or not is_known(x):
         return x
-    if builtins.any(isinstance(v.op, Point) for v in walk([x])):
+    if builtins.any(v.op.derived for v in walk([x])):
         return x
     return constant(evaluate_eagerly(x))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
@@ -84,10 +84,17 @@ class Data:
         """Returns some of the rows, as they are kept."""
 
         def of(array: Any) -> Any:
-            return array.part(take) if isinstance(array, Stored) else None if array is None else array[take]
+            return array.part(take) if isinstance(array, Stored) else array[take]
 
-        x, y, weight = (tuple(map(of, kind)) for kind in (self.x, self.y, self.weight))
-        return replace(self, x=x, y=y, weight=weight)
+        return self._each(of)
+
+    def copied(self) -> Data:
+        """Returns data that stay as they are, whatever becomes of arrays that were given."""
+        return self._each(lambda array: array.copy() if isinstance(array, np.ndarray) else array)
+
+    def _each(self, change: Callable[[Any], Any]) -> Data:
+        y, weight = (tuple(None if a is None else change(a) for a in kind) for kind in (self.y, self.weight))
+        return replace(self, x=tuple(map(change, self.x)), y=y, weight=weight)
 
 
 def as_array(value: Any, what: str) -> Array:
@@ -197,12 +204,14 @@ def make_data(
     dtypes: Sequence[str] = ("float32",),
     inputs: Sequence[str] = ("",),
     outputs: Sequence[str] = ("",),
+    *,
+    some: bool = True,
 ) -> Data:
     """Returns checked data.
 
     Args:
         xs: an array per input. ys, weights: what was given for each output, None where there is nothing.
-        dtypes: what the inputs take. inputs, outputs: their names.
+        dtypes: what the inputs take. inputs, outputs: their names. some: whether there must be any samples.
 
     Raises:
         DataError: the numbers of samples differ, there are none, or something is not an array of numbers.
@@ -214,7 +223,7 @@ def make_data(
         for given, names, cast in ((ys, called[1], cast_labels), (weights, called[2], _cast_weight))
     )
     arrays = zip((*x, *y, *weight), (*called[0], *called[1][: len(y)], *called[2]), strict=False)
-    _check_sizes({what: array for array, what in arrays if array is not None}, called[0][0])
+    _check_sizes({what: array for array, what in arrays if array is not None}, called[0][0] if some else None)
     return Data(x, y, weight, tuple(dtypes))
 
 
@@ -224,7 +233,7 @@ def _cast_weight(array: Array) -> Array:
     return array if is_lazy(array) else array.astype("float32", copy=False)
 
 
-def _check_sizes(given: Mapping[str, Array], first: str) -> None:
+def _check_sizes(given: Mapping[str, Array], first: str | None) -> None:
     for name, array in given.items():
         if array.ndim == 0:
             raise DataError(f"{name} is a single number; it needs a first axis of samples.")
@@ -234,7 +243,7 @@ def _check_sizes(given: Mapping[str, Array], first: str) -> None:
         raise DataError(
             f"Data cardinality is ambiguous. Make sure all arrays contain the same number of samples.\n{shown}"
         )
-    if not counts[first]:
+    if first is not None and not counts[first]:
         raise DataError(f"There are no samples: {first} has shape {given[first].shape}.")
 
 

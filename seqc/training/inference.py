@@ -38,10 +38,10 @@ def check_backend(name: str, value: Any) -> str:
     return str(value)
 
 
-def predictor(trainer: Stepper, backend: str) -> Callable[[Batch, int], list[Array]]:
-    """Returns what gives the outputs for the batches of one pass, each with its number."""
+def predictor(trainer: Stepper, backend: str) -> Callable[[Batch], list[Array]]:
+    """Returns what gives the outputs for the batches of one pass."""
     if backend == NUMPY:
-        return lambda batch, number: trainer.run_batch("predict", batch, number)
+        return lambda batch: trainer.run_batch("predict", batch)
     return OnnxPass(trainer)
 
 
@@ -55,7 +55,7 @@ class OnnxPass:
         self._trainer = trainer
         self._checked: dict[Any, VerifiedSession] = {}
 
-    def __call__(self, batch: Batch, number: int) -> list[Array]:
+    def __call__(self, batch: Batch) -> list[Array]:
         step = self._trainer.step_for("predict", batch)
         # A graph of layers is one file for all sizes that it leaves open; what is called otherwise, one for each.
         model = self._trainer.model

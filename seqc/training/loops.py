@@ -62,7 +62,7 @@ def train_epoch(
         for done, batch in enumerate(source.epoch(before), before + 1):
             callbacks.on_train_batch_begin(done - 1)
             step = compiled.steps_taken
-            nan.check(trainer.run_batch("train", batch, step), done - 1, step)
+            nan.check(trainer.run_batch("train", batch), done - 1, step)
             logs = trainer.logs() if watched or progress.wants() else None
             progress.advance(done, logs)
             callbacks.on_train_batch_end(done - 1, logs)
@@ -84,7 +84,7 @@ def test_pass(trainer: Trainer, source: Source, callbacks: CallbackList, progres
         callbacks.on_test_begin()
         for done, batch in enumerate(source.epoch(), 1):
             callbacks.on_test_batch_begin(done - 1)
-            trainer.run_batch("test", batch, done - 1)
+            trainer.run_batch("test", batch)
             logs = trainer.logs() if watched or progress.wants() else None
             progress.advance(done, logs)
             callbacks.on_test_batch_end(done - 1, logs)
@@ -111,7 +111,7 @@ def predict_pass(trainer: Trainer, source: Source, callbacks: CallbackList, prog
     form = None
     for i, batch in enumerate(source.epoch()):
         callbacks.on_predict_batch_begin(i)
-        results = predict(batch, i)
+        results = predict(batch)
         if not parts:
             form = trainer.step_for("predict", batch).form
             parts = [Parts(source.rows) for _ in results]

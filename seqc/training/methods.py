@@ -342,7 +342,7 @@ class TrainingMethods(Hooks):
         data = trainer.weighed(trainer.labelled_data(x, y, sample_weight), class_weight)
         step = trainer.prepare().steps_taken
         with trainer.counting():
-            NonFiniteLoss().check(trainer.run_batch("train", data.rows(slice(None)), step), 0, step)
+            NonFiniteLoss().check(trainer.run_batch("train", data.rows(slice(None))), 0, step)
             return _listed(trainer, trainer.logs(), return_dict)
 
     @finish_steps
@@ -351,15 +351,15 @@ class TrainingMethods(Hooks):
         trainer = self._trainer
         data = trainer.labelled_data(x, y, sample_weight)
         with trainer.counting():
-            trainer.run_batch("test", data.rows(slice(None)), 0)
+            trainer.run_batch("test", data.rows(slice(None)))
             return _listed(trainer, trainer.logs(), return_dict)
 
     @finish_steps
     def predict_on_batch(self, x: Any) -> Any:
         """Returns the model's output, or its outputs, for one batch."""
         trainer = self._trainer
-        batch = trainer.samples(x).rows(slice(None))
-        results = predictor(trainer, trainer.inference)(batch, 0)
+        batch = trainer.samples(x, some=False).rows(slice(None))
+        results = predictor(trainer, trainer.inference)(batch)
         return tree.pack_sequence_as(trainer.step_for("predict", batch).form, results)
 
 

@@ -15,7 +15,9 @@ MOST = 2**63
 
 def seeds_of(model: Trainable) -> dict[str, Any]:
     """Returns the seeds of a model as plain data: the same weights with the same seeds train to the same bits."""
-    return {"model": model._trainer._seed, "generators": [[one.seed, one.uses] for one in _generators(model)]}
+    trainer = model._trainer
+    generators = [[one.seed, one.uses] for one in _generators(model)]
+    return {"model": trainer._seed, "drawn": trainer._drawn, "generators": generators}
 
 
 def set_seeds(model: Trainable, seeds: Any) -> None:
@@ -27,16 +29,19 @@ def set_seeds(model: Trainable, seeds: Any) -> None:
     generators = list(_generators(model))
     if not isinstance(seeds, dict) or not isinstance(seeds.get("generators"), list):
         raise ConfigError("the seeds are wrong")
+    trainer = model._trainer
     own, found = seeds.get("model"), seeds["generators"]
-    if not (own is None or _is_seed(own)) or len(found) != len(generators):
+    # Files of earlier versions have no such number: training drew by the steps of the optimizer.
+    drawn = seeds.get("drawn", 0 if trainer.settings is None else trainer.compiled.steps_taken)
+    if not (own is None or _is_seed(own)) or not _is_seed(drawn) or len(found) != len(generators):
         raise ConfigError("the seeds are wrong")
     if not all(isinstance(pair, list) and len(pair) == 2 and all(map(_is_seed, pair)) for pair in found):
         raise ConfigError("the seeds are wrong")
-    model._trainer._seed = own
+    trainer._seed, trainer._drawn = own, drawn
     for generator, (seed, uses) in zip(generators, found, strict=True):
         generator.seed, generator.uses = seed, uses
     if generators:
-        model._trainer.forget_steps()  # the numbers of generators are constants of a step
+        trainer.forget_steps()  # the numbers of generators are constants of a step
 
 
 def _is_seed(value: Any) -> bool:

@@ -94,7 +94,7 @@ def own_train_step(model: Trainable, data: Any) -> tuple[Value | None, Any]:
     """Calls a `train_step` that the model writes itself; returns as `train_batch` does, the loss where it is logged."""
     trace = require_trace("train_step")
     logs = model.train_step(data)
-    # Random numbers and callbacks go by how many steps the model's optimizer has seen, whoever took them.
+    # Callbacks and schedules go by how many steps the model's optimizer has seen, whoever took them.
     iterations = model._trainer.compiled.optimizer.steps_seen
     if iterations not in trace.updates:
         iterations.assign(iterations.to_value() + 1)
@@ -162,6 +162,8 @@ class GradientTape:
 
 def _read(trace: Trace, source: Any) -> list[Value]:
     """Returns all values that stand for a source: of a variable that was assigned to, the old and the new ones."""
+    if isinstance(source, Value):
+        return [source] if source.known is None else [source, source.known]
     if not isinstance(source, Variable):
         return [as_value(source)]
     return trace.reads_of(source) or [trace.read(source)]

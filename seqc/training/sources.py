@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from seqc import tree
 from seqc.errors import ConfigError, DataError
 from seqc.limits import limited
 from seqc.seeds import generator, random_state, set_random_state
 from seqc.stored import is_stored
 from seqc.sure import present
-from seqc.training.arrange import holds_arrays
+from seqc.training.arrange import holds_arrays, is_array
 from seqc.training.data import Batch, Data, unpack
 from seqc.training.numbered import batch_count, by_number, numbered_items
 from seqc.training.tables import is_table
@@ -205,7 +206,7 @@ class IterableSource(Source):
         self._begun_at: Any = None
         self._kept: list[Data] | None = None
         self._numbered: Generator[Any, None, None] | None = None
-        self._in_epoch = False
+        self._in_epoch = self._skipped = False
 
     def close(self) -> None:
         if self._numbered is not None:
@@ -244,7 +245,8 @@ class IterableSource(Source):
             except BaseException:
                 self.close()
                 raise
-        raise DataError(f"{self.what} ({type(self.batches).__name__}) gave no batches.")
+        only = " but such without samples" if self._skipped else ""
+        raise DataError(f"{self.what} ({type(self.batches).__name__}) gave no batches{only}.")
 
     def resume(self, taken: int, began: Any, done: int = 0, epoch_began: Any = None) -> Batch | None:
         if self.once:  # its first batch was drawn already, and the next follow that one
@@ -286,6 +288,7 @@ class IterableSource(Source):
         for item in items:
             data = self._checked(item)
             if self._kept is not None:
+                data = data.copied()  # a generator may fill the same arrays for each batch
                 self._kept.append(data)
             yield data.rows(slice(None))
 
@@ -293,8 +296,20 @@ class IterableSource(Source):
         if by_number(self.batches):
             self.close()
             self._numbered = numbered_items(self.batches, self.shuffle)
-            return self._numbered
-        return (item for item in self.batches)  # which, closed, leaves a generator as it is, to go on later
+        items = self.batches if self._numbered is None else self._numbered
+        return (
+            item for item in items if not self._skips(item)
+        )  # closed, it leaves a generator as it is, to go on later
+
+    def _skips(self, item: Any) -> bool:
+        """Tells whether a batch has no samples, so that there is nothing to do with it, and says so once."""
+        found = [leaf for leaf in tree.flatten(item) if is_array(leaf)]
+        if not found or any(np.shape(leaf)[0] for leaf in found):
+            return False
+        if not self._skipped:
+            note(f"A batch of {self.what} has no samples; such are passed over.", warn=True)
+        self._skipped = True
+        return True
 
     def _checked(self, item: Any) -> Data:
         if _is_sample(item):

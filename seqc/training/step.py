@@ -21,6 +21,7 @@ from seqc.graph.ir import Array, Graph, Type, Value, as_value, input_value
 from seqc.graph.strings import type_name
 from seqc.graph.tracing import Trace, Variable, tracing
 from seqc.ops._bounds import Cutting, cuts_of_batch, lies_within
+from seqc.passes.half_precision import compute_halves_in_single
 from seqc.training.compiled import each_alone
 from seqc.training.data import Forms, sample_type
 from seqc.training.hooks import logs_more, overrides
@@ -112,7 +113,9 @@ class Step:
     graph: Graph
     reads: tuple[Variable, ...]
     writes: tuple[Variable, ...]
+    # Whether random numbers depend on the model's seed, and whether any are drawn anew for each batch.
     is_random: bool = False
+    draws: bool = False
     # What to log, by name, where the model's `compute_metrics`, or a step of its own, says that.
     logged: dict[str, Variable] | None = None
     # The form of the results: one, or a list or dictionary of them, with None at each leaf.
@@ -140,7 +143,14 @@ class Step:
 
     def run(self, arrays: Sequence[Array], seed: int, step: int) -> list[Array]:
         """Runs the step on arrays, keeps the new state, and returns the results."""
-        return self.executor.run(_given(arrays, seed, step))
+        empty = arrays and arrays[0].shape[:1] == (0,)  # which cannot be cut into tiles
+        return (self._plain if empty else self.executor).run(_given(arrays, seed, step))
+
+    @property
+    def _plain(self) -> NaiveExecutor:
+        from seqc.backends.numpy.naive import NaiveExecutor  # for the few that ask
+
+        return NaiveExecutor(compute_halves_in_single(self.graph), self.reads, self.writes)
 
     def profile(self, arrays: Sequence[Array], seed: int, step: int) -> list[Timing]:
         """Runs the step as `run` does and returns where the time went."""
@@ -216,5 +226,6 @@ def _finish(trace: Trace, given: Given, result: Any, logged: dict[str, Variable]
         (*results, *(trace.updates[v] for v in writes)),
         (*names, *(f"new:{trace.label(v)}" for v in writes)),
     )
-    is_random = any(v is trace.seed for v in graph.walk())
-    return Step(graph, reads, writes, is_random, logged, tree.map_structure(lambda _: None, result))
+    used = set(graph.walk())
+    random = trace.seed in used, trace.step in used
+    return Step(graph, reads, writes, *random, logged, tree.map_structure(lambda _: None, result))

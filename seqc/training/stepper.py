@@ -59,7 +59,9 @@ class Stepper(Totals):
         self.asked_eager = False
         # The kinds of steps that were written for batches of one size, which so ties them to it.
         self._sized: set[str] = set()
+        # What random layers draw by: a seed, and how many batches they have drawn for, of whatever kind.
         self._seed: int | None = None
+        self._drawn = 0
         # The model in onnxruntime, by what it was made for; see `seqc.training.inference`.
         self.sessions: dict[Any, VerifiedSession] = {}
 
@@ -106,18 +108,19 @@ class Stepper(Totals):
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
-    def run_batch(self, kind: str, batch: Batch, counter: int) -> list[Array]:
+    def run_batch(self, kind: str, batch: Batch) -> list[Array]:
         """Runs a step on one batch and keeps the new state.
 
         Args:
-            kind: "train", "test" or "predict". batch: inputs, labels and weights. counter: makes the random numbers
-            of one batch differ from those of another.
+            kind: "train", "test" or "predict". batch: inputs, labels and weights.
         """
         step = self.step_for(kind, batch)
         self._logged = step.logged
         if step.is_random and self._seed is None:
             self._seed = next_seed()
-        return step.run([a for a in batch if a is not None], self._seed or 0, counter)
+        number = self._drawn
+        self._drawn += step.draws  # before it runs: should that be interrupted, no other batch has the same numbers
+        return step.run([a for a in batch if a is not None], self._seed or 0, number)
 
     def step_for(self, kind: str, batch: Batch) -> Step:
         """Returns the step for such a batch, traced the first time."""
@@ -190,15 +193,20 @@ class Stepper(Totals):
 
     # -- data --------------------------------------------------------------------------------------------------------
 
-    def samples(self, x: Any) -> Data:
-        """Returns checked samples for the model, which is built for them if it is not built yet."""
-        return self._checked(self._inputs(self._by_columns(x, None, labels=False)[0]), (), ())
+    def samples(self, x: Any, some: bool = True) -> Data:
+        """Returns checked samples for the model, which is built for them if it is not built yet.
 
-    def _checked(self, xs: list[Array], y: Sequence[Any], weight: Sequence[Any]) -> Data:
+        Args:
+            some: whether there must be any.
+        """
+        xs = self._inputs(self._by_columns(x, None, labels=False)[0])
+        return self._checked(xs, (), (), some or not self.model.built)
+
+    def _checked(self, xs: list[Array], y: Sequence[Any], weight: Sequence[Any], some: bool = True) -> Data:
         """Returns checked data.
 
         Args:
-            xs: an array per input. y, weight: what was given for each output.
+            xs: an array per input. y, weight: what was given for each output. some: whether there must be samples.
         """
         model = self.model
         ports = model._ports()
@@ -207,7 +215,7 @@ class Stepper(Totals):
                 xs[i] = match_rank(xs[i], port.shape)
         self._look_at_layers()
         names = [port.name for port in ports]
-        return make_data(xs, y, weight, [port.dtype for port in ports], names, model._output_names())
+        return make_data(xs, y, weight, [port.dtype for port in ports], names, model._output_names(), some=some)
 
     def _look_at_layers(self) -> None:
         owners = list(self.model._owners())

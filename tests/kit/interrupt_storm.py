@@ -123,6 +123,7 @@ class Storm:
         self.resetting = True
         for variable, array in zip(self.variables(), self.start, strict=True):
             variable.assign(array)
+        self.model._trainer._drawn = 0
         self.resetting = False
 
     def train(self) -> list[float]:

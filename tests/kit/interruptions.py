@@ -215,7 +215,7 @@ class Fit(Scene):
         start, model = self.built(make_model()), self.built(model)
         model.set_weights(start.get_weights())
         model.optimizer.set_weights([v.numpy() for v in start.optimizer.variables])
-        model._trainer._seed = None
+        model._trainer._seed, model._trainer._drawn = None, 0
         model.fit(self.x, self.y, 4, 2, 0, shuffle=False)
         assert not WORKERS._under_way, f"{place} ({number}): threads are not at rest"
         assert state(model) == self.end, f"{place} ({number}): training computes something else"
