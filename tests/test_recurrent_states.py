@@ -195,7 +195,7 @@ H = np.zeros((2, 3), "float32")
         (layers.LSTM, H, r"LSTM 'lstm.*' has 2 states of shape \(2, 3\), \(2, 3\); got 1 in initial_state"),
         (layers.GRU, [H, H], r"has 1 state of shape \(2, 3\); got 2"),
         (layers.LSTM, [H, H[:, :2]], r"initial_state 1 has shape \(2, 2\)"),
-        (layers.SimpleRNN, H[:1], r"initial_state 0 has shape \(1, 3\)"),
+        (layers.SimpleRNN, np.tile(H, (2, 1)), r"initial_state 0 has shape \(4, 3\)"),
         (layers.SimpleRNN, H[:, None], r"initial_state 0 has shape \(2, 1, 3\)"),
         (layers.LSTM, [H, None], "None among them"),
         (lambda units: layers.Bidirectional(layers.LSTM(units)), [H, H], "has 4 states, 2 of the forward layer"),

@@ -121,10 +121,11 @@ if TYPE_CHECKING:
         SpatialDropout3D,
     )
     from seqc.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
-    from seqc.layers.rnn import RNN, StackedRNNCells
+    from seqc.layers.rnn import RNN
     from seqc.layers.sharpness import RandomGaussianBlur, RandomSharpness
     from seqc.layers.spatial import Cropping1D, Cropping2D, Cropping3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D
     from seqc.layers.spectrograms import MelSpectrogram, STFTSpectrogram
+    from seqc.layers.stacked_cells import StackedRNNCells
     from seqc.layers.text_vectorization import TextVectorization
     from seqc.layers.tones import (
         AutoContrast,
@@ -378,7 +379,8 @@ _LATE = {
     "recurrent": "GRU LSTM GRUCell LSTMCell SimpleRNN SimpleRNNCell",
     "regularization": "ActivityRegularization Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D",
     "reshaping": "Flatten Permute RepeatVector Reshape",
-    "rnn": "RNN StackedRNNCells",
+    "rnn": "RNN",
+    "stacked_cells": "StackedRNNCells",
     "sharpness": "RandomGaussianBlur RandomSharpness",
     "spatial": "Cropping1D Cropping2D Cropping3D ZeroPadding1D ZeroPadding2D ZeroPadding3D",
     "spectrograms": "MelSpectrogram STFTSpectrogram",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,7 +12,9 @@ import numpy as np
 from seqc import activations, ops
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value, as_value, constant
+from seqc.graph.tracing import require_trace
 from seqc.layers._arguments import BiasArguments, KernelArguments
+from seqc.layers._cell_states import is_own, state_shapes
 from seqc.layers._common import KerasShape
 from seqc.layers.base import Layer
 from seqc.layers.regularization import drop
@@ -27,6 +31,41 @@ class SteppedCell(Layer):
     dropout: float
     recurrent_dropout: float
     seed: int | None
+    # Methods that say what a step is.
+    saying: ClassVar[tuple[str, ...]] = ("call", "step", "gates_of")
+
+    def is_plain(self) -> bool:
+        """Tells whether a step is what seqc says, and not what somebody wrote in a subclass."""
+        return is_own(self, *self.saying)
+
+    def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Value, Any]:
+        """Applies the cell to one step: (output, new states), these as a list where they came as one."""
+        listed = isinstance(states, list | tuple)
+        after = self.one_step(as_value(inputs), [as_value(s) for s in (states if listed else (states,))], training)
+        return after[0], after if listed else after[0]
+
+    def one_step(self, x: Value, states: list[Value], training: bool) -> list[Value]:
+        """Returns the new states after one step."""
+        raise NotImplementedError(f"{type(self).__name__}.one_step")
+
+    def get_initial_state(self, batch_size: Any = None) -> list[Value]:
+        """Returns zeros for each state.
+
+        Args:
+            batch_size: a number, or what `ops.shape` gives.
+        """
+        return [ops.zeros((batch_size, *shape), self.compute_dtype) for shape in state_shapes(self)]
+
+    def as_computed(self, x: Value) -> Value:
+        """Returns an input in what the cell computes in."""
+        return self._cast_input(x)
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """The cell's weights are read inside as its own policy has them, whatever that of the layer around it is."""
+        trace = require_trace(f"Cell '{self.name}'")
+        with trace.reading_as(self._read_as(trace)):
+            yield
 
     def step(self, z: Value, states: Sequence[Value], kept: list[Value] | None = None) -> list[Value]:
         """Returns the new states, the first of which is the output.
@@ -43,7 +82,32 @@ class SteppedCell(Layer):
     def recurrent_factors(self, h: Value) -> list[Value]:
         """Returns recurrent dropout's factor of h for each gate, the same for all steps."""
         one, rate = ops.ones_like(h), self.recurrent_dropout
-        return [drop(one, rate, h, self.seed, self.name, stream=1 + gate) for gate in range(self.dropped_gates())]
+        gates = range(self.dropped_gates())
+        return self.drawn("states", h, lambda: [drop(one, rate, h, self.seed, self.name, 1 + gate) for gate in gates])
+
+    def drawn(self, what: str, like: Value, draw: Callable[[], list[Value]]) -> list[Value]:
+        """Returns random factors: those drawn before in `drawn_once`, so that all steps drop alike, or new ones."""
+        known = _DRAWN.get()
+        if known is None:
+            return draw()
+        key = (id(self), what, like.type)
+        if key not in known:
+            known[key] = draw()
+        return known[key]
+
+
+# What cells have drawn in the sequence that is being run; None outside of one.
+_DRAWN: ContextVar[dict[Any, list[Value]] | None] = ContextVar("drawn", default=None)
+
+
+@contextmanager
+def drawn_once() -> Iterator[None]:
+    """Cells that are called inside drop alike in all their calls."""
+    token = _DRAWN.set({})
+    try:
+        yield
+    finally:
+        _DRAWN.reset(token)
 
 
 class Cell(KernelArguments, BiasArguments, SteppedCell):
@@ -52,6 +116,7 @@ class Cell(KernelArguments, BiasArguments, SteppedCell):
     operation: ClassVar[type[RecurrentOp]]
     # Attributes that name functions of the step, under the names that the fused operation gives them.
     functions: ClassVar[tuple[str, ...]] = ("activation", "recurrent_activation")
+    saying = (*SteppedCell.saying, "from_state", "bias_value", "one_step")
     units: int
     use_bias: bool
     activation: Callable[[Value], Value]
@@ -111,24 +176,12 @@ class Cell(KernelArguments, BiasArguments, SteppedCell):
         known = {attribute: name for attribute, name in names.items() if name is not None}
         return known if len(known) == len(names) else None
 
-    def get_initial_state(self, batch_size: Any = None) -> list[Value]:
-        """Returns zeros for each state (batch, units).
-
-        Args:
-            batch_size: a number, or what `ops.shape` gives.
-        """
-        return [ops.zeros((batch_size, self.units), self.compute_dtype)] * self.operation.states
-
-    def __call__(self, x: Any, states: Any, training: bool = False) -> tuple[Value, Any]:
-        """Applies the cell to one step: (output, new states), these as a list where they came as one."""
-        value, listed = as_value(x), isinstance(states, list | tuple)
-        before = [as_value(s) for s in (states if listed else (states,))]
-        self.ensure_built(value)
+    def one_step(self, x: Value, states: list[Value], training: bool) -> list[Value]:
         if training and self.dropout:
-            value = drop(value, self.dropout, value, self.seed, self.name)
-        kept = self.recurrent_factors(before[0]) if training and self.recurrent_dropout else None
-        after = self.step(self.gates_of(value), before, kept)
-        return after[0], after if listed else after[0]
+            (factor,) = self.drawn("inputs", x, lambda: [drop(ops.ones_like(x), self.dropout, x, self.seed, self.name)])
+            x = x * factor
+        kept = self.recurrent_factors(states[0]) if training and self.recurrent_dropout else None
+        return self.step(self.gates_of(x), states, kept)
 
 
 def forget_gate_open(initializer: Callable[..., Any], units: int, dtype: Any) -> Any:

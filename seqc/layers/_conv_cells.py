@@ -134,6 +134,14 @@ class ConvLSTMCell(KernelArguments, Convolution, SteppedCell):
         first = split_leading(ops.transpose(y, first_from_last(y.type.rank)), x)
         return ops.transpose(first, (0, 1, *range(3, first.type.rank), 2))
 
+    call = SteppedCell.call  # type: ignore[assignment]
+
+    def one_step(self, x: Value, states: list[Value], training: bool) -> list[Value]:
+        z = self.gates_of(ops.expand_dims(x, 1), training, learning=True)[:, 0]
+        before = [self.last(s) for s in states]
+        kept = self.recurrent_factors(before[0]) if training and 0 < self.recurrent_dropout < 1 else None
+        return [self.given(s) for s in self.step(z, before, kept)]
+
     def dropped_gates(self) -> int:
         return 4
 

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from seqc import file_scope, ops, tree
-from seqc.errors import ConfigError, ShapeError
-from seqc.graph.ir import Graph, Value, apply_many, as_value, input_value
+from seqc.errors import ShapeError
+from seqc.graph.batch import batch_axis
+from seqc.graph.ir import Value, apply_many, as_value, input_value, walk
+from seqc.graph.scopes import noting
 from seqc.graph.tracing import Trace, current_trace, require_trace, traced
-from seqc.layers._cells import Cell, SteppedCell
+from seqc.layers._cell_states import cast_states, count_states, is_own, listed_sizes, output_size, start_of
+from seqc.layers._cells import Cell, SteppedCell, drawn_once
 from seqc.layers._common import first_from_last, last_from_first
 from seqc.layers._conv_cells import ConvLSTMCell
 from seqc.layers.regularization import drop
+from seqc.layers.stacked_cells import StackedRNNCells
 from seqc.ops._gates import GATES
+from seqc.ops._parts import Positional
+from seqc.ops.loops import Loop, closed
 from seqc.ops.rnn import recurrent
 from seqc.ops.slicing import slice_axis
 from seqc.ops.steps import Scan
 
+# Activations that training knows in one operation, but of which onnxruntime's recurrent operators do not give numbers.
+_ONLY_LEARNED = {"softplus"}
 # From one step of the sequence and the states before it to the output and the new states.
 Step = Callable[[Value, list[Value]], tuple[Value, list[Value]]]
 
@@ -45,12 +54,18 @@ class Run:
         Args:
             cell: a layer of one step. x: (batch, time, ...). states: to start with, None for zeros.
         """
-        inside = getattr(cell, "cells", None)
-        if inside is not None:
-            return self._stack(inside, x, states)
-        if isinstance(cell, Cell):
-            return self._known(cell, x, states)
-        return self._convolved(cell, x, states) if isinstance(cell, ConvLSTMCell) else self._any(cell, x, states)
+        stacked, stepped = is_stack(cell), isinstance(cell, SteppedCell) and cell.is_plain()
+        if states is None and not ((stacked or stepped) and is_own(cell, "get_initial_state")):
+            states = start_of(cell, ops.shape(x)[0])
+        states = None if states is None else cast_states(cell, states)
+        if stacked:
+            return self._stack(cell.cells, x, states)
+        if not stepped:
+            return self._any(cell, x, states or [])
+        run: Any = self._convolved if isinstance(cell, ConvLSTMCell) else self._known
+        with cell.computing():
+            found: tuple[Value, list[Value]] = run(cell, cell.as_computed(x), states)
+            return found
 
     def _stack(self, cells: Sequence[Any], x: Value, states: list[Value] | None) -> tuple[Value, list[Value]]:
         """Runs one cell after the other along the whole sequence, which is what they do step by step."""
@@ -69,7 +84,8 @@ class Run:
         if self.training and cell.dropout:
             x = drop(x, cell.dropout, slice_axis(x, 1, 0, 1), cell.seed, self.name)
         names, recurrent_dropout = cell.fused_names(), self.training and cell.recurrent_dropout
-        if names is not None and not recurrent_dropout:
+        fused = names is not None and (is_learning() or not _ONLY_LEARNED & set(names.values()))
+        if names is not None and fused and not recurrent_dropout:
             attributes = {**names, **cell.attributes(), "reverse": self.reverse, "zero_output": self.zero_output}
             weights = (cell.kernel.to_value(), cell.recurrent_kernel.to_value(), cell.bias_value())
             outputs, *last = recurrent(cell.operation, x, *weights, states, self.mask, **attributes)
@@ -108,18 +124,20 @@ class Run:
         scanned = self._scanned if like.type.rank == 2 else self._scanned_first
         return scanned(step, z, before, like)
 
-    def _any(self, cell: Any, x: Value, states: list[Value] | None) -> tuple[Value, list[Value]]:
+    def _any(self, cell: Any, x: Value, before: list[Value]) -> tuple[Value, list[Value]]:
         """Runs a cell that somebody wrote."""
         learning, batch = is_learning() or self.training, ops.shape(x)[0]
         steps = self._count_steps(x, f"In training {type(cell).__name__}") if learning else 0
         nothing = ops.zeros((batch, output_size(cell)), cell.compute_dtype)
-        before = start_of(cell, batch) if states is None else states
+        form = cell.state_form if isinstance(cell, StackedRNNCells) else listed_sizes(cell)
 
         def step(now: Value, states: list[Value]) -> tuple[Value, list[Value]]:
-            out, new = cell(now, tree.pack_sequence_as(listed_sizes(cell), states), training=self.training)
+            out, new = cell(now, tree.pack_sequence_as(form, states), training=self.training)
             return as_value(out), [as_value(s) for s in tree.flatten(new)]
 
-        return self._unrolled(step, x, steps, before, nothing) if learning else self._scanned(step, x, before, nothing)
+        with drawn_once():
+            run = partial(self._unrolled, step, x, steps) if learning else partial(self._scanned, step, x)
+            return run(before, nothing)
 
     def _count_steps(self, x: Value, reason: str) -> int:
         """Returns how many steps there are.
@@ -144,9 +162,9 @@ class Run:
             if self.mask is None:
                 states, out = new, now
             else:
-                valid = beside(self.mask[:, t], now)
-                out = ops.where(valid, now, 0.0 if self.zero_output else out)
-                states = [ops.where(valid, a, old) for a, old in zip(new, states, strict=True)]
+                valid = self.mask[:, t]
+                out = ops.where(beside(valid, now), now, 0.0 if self.zero_output else out)
+                states = kept_where(valid, new, states)
             outputs.append(out)
         return ops.stack(outputs, 1), states
 
@@ -163,9 +181,8 @@ class Run:
             old = before[len(carried) :]
             out, new = step(now[0], old)
             if len(now) > 1:
-                valid = beside(now[1], out)
-                out = ops.where(valid, out, before[0] if repeats else 0.0)
-                new = [ops.where(valid, a, b) for a, b in zip(new, old, strict=True)]
+                out = ops.where(beside(now[1], out), out, before[0] if repeats else 0.0)
+                new = kept_where(now[1], new, old)
             return [*([out] if repeats else []), *new, out]
 
         *last, outputs = scan(whole, [*carried, *states], sequences, self.reverse)
@@ -194,44 +211,20 @@ def beside(mask: Value, x: Value) -> Value:
     return ops.expand_dims(mask, tuple(range(1, x.type.rank)))
 
 
+def kept_where(valid: Value, new: list[Value], old: list[Value]) -> list[Value]:
+    """Returns new states for the samples whose step counts, and the old ones for the others."""
+    return [ops.where(beside(valid, a), a, b) for a, b in zip(new, old, strict=True)]
+
+
+def is_stack(cell: Any) -> bool:
+    """Tells whether a cell is a stack that runs its cells one after the other, as seqc's does."""
+    return isinstance(cell, StackedRNNCells) and is_own(cell, "call")
+
+
 def is_learning() -> bool:
     """Tells whether a gradient may be asked for of what is being traced."""
     trace = current_trace()
     return trace is not None and trace.learning
-
-
-def listed_sizes(cell: Any) -> list[Any]:
-    """Returns the sizes of a cell's states, as a list where there is one."""
-    sizes = cell.state_size
-    return list(sizes) if isinstance(sizes, list | tuple) else [sizes]
-
-
-def count_states(cell: Any) -> int:
-    return len(tree.flatten(cell.state_size))
-
-
-def output_size(cell: Any) -> int:
-    """Returns the last size of what a cell gives per step: that of its first state, if it does not say."""
-    size = getattr(cell, "output_size", None)
-    if size is None:
-        size = tree.flatten(cell.state_size)[0]
-    if not hasattr(size, "__index__"):
-        raise ConfigError(f"The output_size of a cell must be an integer; {type(cell).__name__} has {size!r}.")
-    return int(size)
-
-
-def state_shapes(cell: Any) -> list[tuple[int, ...]]:
-    """Returns the shapes of a cell's states without the batch, one after the other."""
-    shapes = getattr(cell, "state_shapes", None)
-    return [(size,) for size in tree.flatten(cell.state_size)] if shapes is None else list(shapes)
-
-
-def start_of(cell: Any, batch: Any) -> list[Value]:
-    """Returns the states that a cell starts with, one after the other; zeros if it does not say."""
-    make = getattr(cell, "get_initial_state", None)
-    if make is not None:
-        return [as_value(s) for s in tree.flatten(make(batch_size=batch))]
-    return [ops.zeros((batch, size), cell.compute_dtype) for size in tree.flatten(cell.state_size)]
 
 
 def scan(
@@ -247,10 +240,29 @@ def scan(
     """
     handed = [input_value(f"state_{i}", s.dtype, s.type.shape) for i, s in enumerate(states)]
     handed += [input_value(f"step_{i}", s.dtype, s.type.shape[1:]) for i, s in enumerate(sequences)]
-    around, trace = require_trace("A recurrent layer"), Trace()
+    around, trace, number = require_trace("A recurrent layer"), Trace(), input_value("number", "int64", ())
     trace.autocast = around.autocast
-    outputs = traced(trace, step, handed[: len(states)], handed[len(states) :])
-    names = (*(f"next_{i}" for i in range(len(states))), "output")
-    body = Graph((*handed, *trace.reads.values()), tuple(outputs), names)
+    with noting() as made:
+        # Each step draws random numbers of its own, and none that are drawn outside.
+        trace.seed, trace.streams = around.seed, around.streams
+        trace.step = around.step * _APART + number
+        outputs = traced(trace, step, handed[: len(states)], handed[len(states) :])
+    if any(v is number for v in walk(outputs)):
+        handed, sequences = [*handed, number], [*sequences, ops.arange(ops.shape(sequences[0])[0], dtype="int64")]
+    around.streams = trace.streams
+    body, outside = closed([*handed, *trace.reads.values()], outputs, made)
     read = [around.read(variable) for variable in trace.reads]
-    return apply_many(Scan(body, len(states), len(sequences), reverse), *states, *sequences, *read)
+    kind = Scan if all(map(_is_of_samples, body.walk())) else Loop
+    return apply_many(kind(body, len(states), len(sequences), reverse), *states, *sequences, *read, *outside)
+
+
+# More than there are steps in a sequence.
+_APART = 1_000_003
+
+
+def _is_of_samples(v: Value) -> bool:
+    """Tells whether a value in a step may be computed for some samples of a batch alone."""
+    if isinstance(v.op, Positional):
+        return False
+    rule = v.op.batch_rule(v) if any(batch_axis(x.type) is not None for x in v.inputs) else "parallel"
+    return all(one == "parallel" for one in ([rule] if isinstance(rule, str) else rule))

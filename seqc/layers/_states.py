@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc import file_scope, ops, tree
+from seqc import ops, tree
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.ir import Value
 from seqc.graph.tracing import Variable
@@ -41,12 +41,14 @@ def first_mask(mask: Any) -> Value | None:
     return found[0]
 
 
-def checked_states(given: Any, x: Value, shapes: Sequence[tuple[int, ...]], who: str, dtype: str) -> list[Value] | None:
+def checked_states(
+    given: Any, x: Value, shapes: Sequence[tuple[int, ...] | None], who: str, dtype: str
+) -> list[Value] | None:
     """Returns initial states one after the other, None where none were given.
 
     Args:
         given: a tensor, or a list of tensors, or lists of them. x: the input (batch, time, ...). shapes: of the states,
-        without the batch. who: whose they are. dtype: which they are to have.
+        without the batch, None for one of any shape. who: whose they are. dtype: which they are to have.
 
     Raises:
         ShapeError: their number or a shape is another.
@@ -54,7 +56,7 @@ def checked_states(given: Any, x: Value, shapes: Sequence[tuple[int, ...]], who:
     if given is None:
         return None
     states, batch = tree.flatten(given), x.shape[0]
-    wanted = ", ".join(str((batch, *shape)) for shape in shapes)
+    wanted = ", ".join("any" if shape is None else str((batch, *shape)) for shape in shapes)
     if len(states) != len(shapes) or any(s is None for s in states):
         shown = f"got {len(states)}" if len(states) != len(shapes) else "got None among them"
         raise ShapeError(
@@ -64,11 +66,14 @@ def checked_states(given: Any, x: Value, shapes: Sequence[tuple[int, ...]], who:
     values = [ops.cast(s, dtype) for s in states]
     for i, (state, shape) in enumerate(zip(values, shapes, strict=True)):
         found = state.shape
-        if found[1:] != shape or (None not in (found[0], batch) and found[0] != batch):
+        if (shape is not None and found[1:] != shape) or (None not in (found[0], batch) and found[0] not in (1, batch)):
             raise ShapeError(
                 f"{who} has {len(shapes)} state{'s' * (len(shapes) > 1)} of shape {wanted}; initial_state {i} has "
                 f"shape {found} (None is any size)."
             )
+        if found[0] == 1 != batch:
+            # One for all sequences.
+            values[i] = ops.broadcast_to(state, (ops.shape(x)[0], *found[1:]))
     return values
 
 
@@ -76,15 +81,14 @@ class Memory:
     """What a stateful layer keeps from one batch to the next. It is no weight: files do not hold it.
 
     Args:
-        batch: how many sequences there are. shapes: of the states of one. dtype: of them. path: of the layer.
+        batch: how many sequences there are. start: the states of the first batch. dtype: of them. path: of the layer.
     """
 
-    def __init__(self, batch: int, shapes: Sequence[tuple[int, ...]], dtype: str, path: str) -> None:
+    def __init__(self, batch: int, start: Sequence[Any], dtype: str, path: str) -> None:
         self.batch = batch
         self.variables = []
-        for shape in shapes:
-            file_scope.reserve_free((batch, *shape), 8, f"a state of '{path}'")
-            variable = Variable(np.zeros((batch, *shape), dtype), trainable=False, name="rnn_state")
+        for state in start:
+            variable = Variable(np.array(state).astype(dtype), trainable=False, name="rnn_state")
             variable.path = f"{path}/rnn_state"
             self.variables.append(variable)
 

@@ -1,65 +1,20 @@
-"""`RNN`: any cell applied to every step of sequences; and stacks of cells, which are cells."""
+"""`RNN`: any cell applied to every step of sequences."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from seqc import ops, tree
-from seqc.errors import ArgumentTypeError, ConfigError, ShapeError
+from seqc import file_scope, ops, tree
+from seqc.errors import ShapeError
 from seqc.graph.ir import Value, as_value
+from seqc.graph.tracing import tracing
 from seqc.known_classes import known
+from seqc.layers._cell_states import count_states, is_own, known_shapes, listed_sizes, start_of
 from seqc.layers._cells import SteppedCell
 from seqc.layers._common import KerasShape
-from seqc.layers._running import Run, beside, count_states, listed_sizes, output_size, state_shapes
+from seqc.layers._running import Run, beside, is_stack
 from seqc.layers._states import Memory, WithStates, checked_states, first_mask
-from seqc.layers.base import Layer
-
-
-@known("layers")
-class StackedRNNCells(Layer):
-    """Cells that run one on top of the other in every step, as one cell.
-
-    Args:
-        cells: the cells; each takes the output of the one before it.
-
-    Shapes: x (batch, features) and a list with the states of each cell to the output of the last cell and new states.
-    """
-
-    def __init__(self, cells: Sequence[Any], **kwargs: Any) -> None:
-        if not isinstance(cells, list | tuple):
-            raise ArgumentTypeError(f"StackedRNNCells needs a list of cells. Received: {cells!r}")
-        for cell in cells:
-            _check_cell(cell)
-        if not cells:
-            raise ConfigError("StackedRNNCells needs at least one cell.")
-        super().__init__(**kwargs)
-        self.cells = list(cells)
-
-    @property
-    def state_size(self) -> list[Any]:
-        """Features of each state."""
-        return [cell.state_size for cell in self.cells]
-
-    @property
-    def output_size(self) -> int:
-        """Features of the output of a step."""
-        return output_size(self.cells[-1])
-
-    def build(self, input_shape: KerasShape) -> None:
-        shape = tuple(input_shape)
-        for cell in self.cells:
-            if not cell.built:
-                cell.build_for(shape)
-            shape = (shape[0], output_size(cell))
-
-    def call(self, inputs: Any, states: Any = None, training: bool = False) -> tuple[Value, list[Any]]:
-        """Applies the cells to one step: (output, new states)."""
-        x, after = inputs, []
-        for cell, before in zip(self.cells, states, strict=True):
-            x, new = cell(x, before, training=training)
-            after.append(new)
-        return x, after
+from seqc.layers.stacked_cells import StackedRNNCells, check_cell
 
 
 @known("layers")
@@ -110,20 +65,25 @@ class RNN(WithStates):
 
     def _make_cell(self, given: Any) -> Any:
         cell = StackedRNNCells(given, dtype=self.dtype_policy) if isinstance(given, list | tuple) else given
-        _check_cell(cell)
+        check_cell(cell)
         return cell
 
     def build(self, input_shape: KerasShape) -> None:
         if not self.cell.built:
             self.cell.build_for((input_shape[0], *input_shape[2:]))
-        if self.stateful and self._memory is None:
+        if not self.stateful or self._memory is not None:
+            self.reset_state()
+        else:
             if input_shape[0] is None:
                 raise ShapeError(
                     "When using `stateful=True` in a RNN, the batch size must be static. Found dynamic batch size: "
                     f"sequence.shape={tuple(input_shape)}. Give Input(batch_shape=(batch, steps, features))."
                 )
-            self._memory = Memory(input_shape[0], state_shapes(self.cell), self.dtype, self.path)
-        self.reset_state()
+            for shape in known_shapes(self.cell):
+                file_scope.reserve_free((input_shape[0], *(shape or ())), 8, f"a state of '{self.path}'")
+            with tracing(None):
+                start = tree.flatten(self.get_initial_state(batch_size=input_shape[0]))
+            self._memory = Memory(input_shape[0], start, self.dtype, self.path)
 
     # -- states ------------------------------------------------------------------------------------------------------
 
@@ -131,6 +91,14 @@ class RNN(WithStates):
     def state_size(self) -> list[Any]:
         """Features of each state."""
         return listed_sizes(self.cell)
+
+    def get_initial_state(self, batch_size: Any) -> list[Any]:
+        """Returns the states that the cell starts with: zeros, if it does not say.
+
+        Args:
+            batch_size: a number, or what `ops.shape` gives.
+        """
+        return start_of(self.cell, batch_size)
 
     @property
     def states(self) -> list[Any] | None:
@@ -154,52 +122,54 @@ class RNN(WithStates):
         if self.unroll and x.shape[1] is None:
             raise ShapeError("Cannot unroll a RNN if the time dimension is undefined. Give Input(shape=(steps, ...)).")
         mask = None if mask is None else ops.cast(mask, "bool")
-        shapes = state_shapes(self.cell)
-        states = checked_states(initial_state, x, shapes, f"{type(self).__name__} '{self.name}'", self.compute_dtype)
+        if mask is not None and mask.type.rank == 3 and mask.type.shape[2] == 1:
+            mask = ops.squeeze(mask, 2)
+        shapes = known_shapes(self.cell)
+        start = checked_states(
+            initial_state, x, shapes, f"{type(self).__name__} '{self.name}'", self.cell.compute_dtype
+        )
         if self._memory is not None:
             self._memory.check(x)
-            states = states or [variable.to_value() for variable in self._memory.variables]
-        zeros = self.zero_output_for_mask and mask is not None
-        run = Run(self.name, mask, self.go_backwards, zeros, training)
-        outputs, last = run.cell(self.cell, x, states)
+            start = start or [variable.to_value() for variable in self._memory.variables]
+        if start is None and not is_own(self, "get_initial_state", "inner_loop"):
+            start = self.get_initial_state(batch_size=ops.shape(x)[0])
+        last_output, outputs, last = self.inner_loop(sequences=x, initial_state=start, mask=mask, training=training)
+        states = [ops.cast(s, self.compute_dtype) for s in tree.flatten(last)]
         if self._memory is not None:
-            self._memory.keep(last)
-        y = outputs if self.return_sequences else self._last_output(outputs, last, states, mask, zeros)
-        return (y, *tree.pack_sequence_as(self.state_size, last)) if self.return_state else y
+            self._memory.keep(states)
+        y = ops.cast(outputs if self.return_sequences else last_output, self.compute_dtype)
+        return (y, *tree.pack_sequence_as(self.state_size, states)) if self.return_state else y
 
-    def _last_output(
-        self, outputs: Value, last: list[Value], states: list[Value] | None, mask: Value | None, zeros: bool
-    ) -> Value:
-        top = self.cell.cells[-1] if isinstance(self.cell, StackedRNNCells) else self.cell
-        if zeros or not isinstance(top, SteppedCell):
+    def inner_loop(
+        self, sequences: Any, initial_state: Any, mask: Any, training: bool = False
+    ) -> tuple[Value, Value, list[Any]]:
+        """Runs the cell along sequences (batch, time, ...): (last output, outputs of all steps, last states).
+
+        Args:
+            initial_state: None for what the cell starts with. mask: booleans (batch, time), None for all.
+        """
+        x, zeros = as_value(sequences), self.zero_output_for_mask and mask is not None
+        states = None if initial_state is None else [as_value(s) for s in tree.flatten(initial_state)]
+        outputs, last = Run(self.name, mask, self.go_backwards, zeros, training).cell(self.cell, x, states)
+        last_output = self._last_output(outputs, last, states is None, mask, zeros)
+        return last_output, outputs, tree.pack_sequence_as(self.state_size, last)
+
+    def _last_output(self, outputs: Value, last: list[Value], unsaid: bool, mask: Value | None, zeros: bool) -> Value:
+        """Returns the output of the last step.
+
+        Args:
+            last: the states after it. unsaid: whether nobody said what states to start with. zeros: whether outputs of
+            masked steps are zero.
+        """
+        top = self.cell.cells[-1] if is_stack(self.cell) else self.cell
+        if zeros or not isinstance(top, SteppedCell) or not top.is_plain():
             return outputs[:, -1]
         # The output of the cells known here is the first of their states, which costs no look at all outputs.
         y = last[-count_states(top)]
-        if mask is None or states is None:
+        if mask is None or (unsaid and is_own(self.cell, "get_initial_state") and is_own(top, "get_initial_state")):
             return y
         # Where every step is masked there was no output, though there was a state.
         return ops.where(beside(ops.any(mask, 1), y), y, 0.0)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Value | None:
         return first_mask(mask) if self.return_sequences else None
-
-
-def _check_cell(cell: Any) -> None:
-    """Checks that something is a cell.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    if not isinstance(cell, Layer):
-        hint = " It is a class: write it with parentheses." if isinstance(cell, type) else ""
-        raise ConfigError(
-            f"A cell is a `seqc.layers.Layer` with `state_size` and `call(inputs, states)`; got {cell!r}.{hint}"
-        )
-    sizes = getattr(cell, "state_size", None)
-    if sizes is None:
-        raise ConfigError(f"state_size must be specified as property on the RNN cell; {cell!r} has none.")
-    if not all(hasattr(size, "__index__") and size > 0 for size in tree.flatten(sizes)):
-        raise ConfigError(
-            "state_size must be an integer, or a list/tuple of integers (one for each state tensor); "
-            f"{type(cell).__name__} has {sizes!r}."
-        )

@@ -9,8 +9,8 @@ from seqc import file_scope, ops, tree
 from seqc.errors import ArgumentTypeError, ConfigError, ShapeError
 from seqc.graph.ir import Type, Value, as_value
 from seqc.known_classes import known
+from seqc.layers._cell_states import count_states
 from seqc.layers._common import KerasShape
-from seqc.layers._running import count_states
 from seqc.layers._states import WithStates, first_mask
 from seqc.layers.base import Layer
 from seqc.layers.core import Dense
@@ -49,7 +49,11 @@ class TimeDistributed(Layer):
             self.layer.build_for((input_shape[0], *input_shape[2:]))
 
     def call(self, x: Any, training: bool | None = None, mask: Value | None = None) -> Value:
-        value = as_value(x)
+        y = self._applied(as_value(x), training, mask)
+        return ops.cast(y, self.compute_dtype) if y.type.is_float else y
+
+    def _applied(self, value: Value, training: bool | None, mask: Value | None) -> Value:
+        """Returns what the layer gives for all steps."""
         if mask is not None:
             _check_steps(mask.shape, value.shape)
         if isinstance(self.layer, Dense):
@@ -180,6 +184,7 @@ class Bidirectional(WithStates):
             for one, start in zip(pair, self._states_of_each(initial_state), strict=True)
         ]
         (y, *states), (back, *back_states) = (r if isinstance(r, tuple) else (r,) for r in results)
+        y, back = ops.cast(y, self.compute_dtype), ops.cast(back, self.compute_dtype)
         if self.return_sequences:
             back = ops.flip(back, 1)
         merged = (y, back) if self.merge_mode is None else (self._MERGE[self.merge_mode](y, back),)

@@ -255,7 +255,7 @@ def _scanned(f: Callable[..., Any], start: Any, xs: Any, sequences: Sequence[Val
             "A loop of many steps, or of a number that is not known, can neither assign to variables nor draw random "
             "numbers: it is said once for all steps."
         )
-    body, around = _closed(given, ends, made)
+    body, around = closed(given, ends, made)
     found = apply_many(Loop(body, len(states), len(sequences), reverse), *states, *sequences, *around)
     # What an operation gives is in the order in which it was computed.
     listed = iter([flip(r, 0) if reverse else r for r in found[len(states) :]])
@@ -267,7 +267,7 @@ def _placeholder(name: str, t: Type) -> Value:
     return Value(Input(name, t.dtype, t.shape), (), Type(t.dtype, t.shape))
 
 
-def _closed(given: Sequence[Value], ends: Sequence[Value], made: set[Value]) -> tuple[Graph, list[Value]]:
+def closed(given: Sequence[Value], ends: Sequence[Value], made: set[Value]) -> tuple[Graph, list[Value]]:
     """Returns a step as a graph of its own, and what it reads beside its own inputs."""
     done: dict[Value, Value] = {x: x for x in given}
     around: dict[Value, Value] = {}
