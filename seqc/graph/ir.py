@@ -198,8 +198,7 @@ class Value(Operators):
     """
 
     __slots__ = ("__weakref__", "inputs", "known", "op", "origin", "result", "scope")
-    # There are no others here; scripts written for Keras ask.
-    sparse: ClassVar[bool] = False
+    sparse: ClassVar[bool] = False  # nor the next: scripts written for Keras ask
     ragged: ClassVar[bool] = False
 
     def __init__(self, op: Op, inputs: tuple[Value, ...], result: Type | tuple[Type, ...], scope: str = "") -> None:
