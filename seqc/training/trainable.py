@@ -55,7 +55,7 @@ class Trainable(Protocol):
     def _output_shapes(self) -> Sequence[tuple[int | None, ...]]:
         """Returns the shape of each output, the batch first."""
 
-    def _owners(self, trained: bool = False) -> Iterator[Any]:
+    def _owners(self) -> Iterator[Any]:
         """Yields the model and the layers in it."""
 
     @property
