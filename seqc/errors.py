@@ -54,7 +54,7 @@ class DataError(SeqcError, ValueError):
     """Data do not fit the model, the loss or each other, or a data file is broken."""
 
 
-class NonFiniteError(SeqcError, ArithmeticError):
+class NonFiniteError(SeqcError, ArithmeticError, RuntimeError):
     """Training or evaluation produced NaN or infinity."""
 
 
