@@ -413,7 +413,8 @@ def test_applying_gradients_returns_the_counter() -> None:
 @pytest.mark.parametrize("name", ["clipnorm", "clipvalue", "global_clipnorm"])
 @pytest.mark.parametrize("limit", [0, 0.0, -1.0])
 def test_a_limit_that_is_not_positive_is_none(name: str, limit: float) -> None:
-    optimizer, w = optimizers.SGD(0.5, **{name: limit}), variable(1.0)
+    given: Any = {name: limit}
+    optimizer, w = optimizers.SGD(0.5, **given), variable(1.0)
     optimizer.apply([np.full(1, 4.0, "float32")], [w])
     assert float(w.array[0]) == -1.0
 

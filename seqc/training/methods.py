@@ -27,8 +27,12 @@ class TrainingMethods(Hooks):
 
     Attributes:
         stop_training: a callback that sets it ends the training after the batch, or epoch, under way.
+        stop_evaluating, stop_predicting: the same for an evaluation, or validation, and for a prediction.
         history: the History of the latest run.
     """
+
+    stop_evaluating = False
+    stop_predicting = False
 
     def __init__(self) -> None:
         self._trainer = Trainer(self)  # type: ignore[arg-type]  # a model has what this part of it lacks

@@ -22,6 +22,8 @@ class Trainable(Protocol):
     name: str
     built: bool
     stop_training: bool
+    stop_evaluating: bool
+    stop_predicting: bool
     _trainer: Trainer
     _added_losses: tuple[Array, ...]
     # The forms of what it takes and gives: one tensor, or lists and dictionaries of them.
