@@ -368,3 +368,76 @@ def test_a_rehearsal_finds_mistakes_and_runs_nothing() -> None:
     assert model.get_metrics_result() == {"loss": 0.0, "mae": 0.0}
     with pytest.raises(DataError, match="needs labels of the output's shape"):
         model._trainer.rehearse(X, Y[:, :1].repeat(3, 1))
+
+
+# -- what compile was given, replaced --------------------------------------------------------------------------------
+
+
+def test_an_optimizer_set_on_a_model_takes_the_place_of_the_other() -> None:
+    model = waves(keras.Sequential([keras.Input((3,)), layers.Dense(4, activation="tanh"), layers.Dense(1)]))
+    assert not hasattr(model, "optimizer")
+    assert model.loss is None
+    model.compile("sgd", "mse")
+    model.train_on_batch(WAVE_X, np.zeros((24, 1)))
+    waves(model)
+    model.optimizer = keras.optimizers.SGD(0.5)
+    model.fit(WAVE_X, WAVE_Y, shuffle=False, verbose=0)
+    found = [float(np.sum(w * np.cos(np.arange(w.size)).reshape(w.shape))) for w in model.get_weights()]
+    np.testing.assert_allclose(found, [-1.63387, 0.11744, 0.72216, -0.39169], atol=1e-5)  # recorded from Keras 3.15.1
+
+
+class OwnCompile(keras.Model):
+    """As examples for Keras have it: what it is given is kept where its own step finds it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = layers.Dense(1)
+
+    def call(self, x: Any) -> Any:
+        return self.last(x)
+
+    def compile(self, optimizer: Any, loss_fn: Any) -> None:  # type: ignore[override]
+        super().compile()
+        self.optimizer = optimizer
+        self.loss = loss_fn
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        x, y = data
+        with keras.GradientTape() as tape:
+            loss = self.loss(y, self(x, training=True))
+        self.optimizer.apply_gradients(
+            zip(tape.gradient(loss, self.trainable_variables), self.trainable_variables, strict=True)
+        )
+        return {"l": loss}
+
+
+def test_a_compile_of_ones_own_sets_optimizer_and_loss() -> None:
+    model = OwnCompile()
+    model.build((None, 3))
+    waves(model)
+    model.compile(keras.optimizers.SGD(0.1), keras.losses.MeanSquaredError())
+    found = model.fit(WAVE_X, WAVE_Y, epochs=2, shuffle=False, verbose=0).history["l"]
+    np.testing.assert_allclose(found, [1.08328235, 0.82383651], rtol=1e-5)  # recorded from Keras 3.15.1
+
+
+@pytest.mark.parametrize(
+    ("weights", "losses"),
+    [
+        ([0.5, 2.0], [1.86214, 1.75838]),
+        ([np.float32(0.5), np.float32(2.0)], [1.86214, 1.75838]),
+        (list(np.array([0.5, 2.0], "float32")), [1.86214, 1.75838]),
+        ([np.int64(1), np.int64(2)], [2.40378, 2.10989]),
+        ("variables", [1.74353, 0.73402]),
+    ],
+)
+def test_loss_weights_are_numbers_of_any_kind(weights: Any, losses: list[float]) -> None:  # recorded from Keras 3.15.1
+    varied = keras.Variable(1.0)
+    if weights == "variables":
+        weights = [varied, keras.Variable(1.0)]
+    x = keras.Input((3,))
+    model = waves(keras.Model(x, [layers.Dense(1, name="p")(x), layers.Dense(1, name="q")(x)]))
+    model.compile(keras.optimizers.SGD(0.1), ["mse", "mae"], loss_weights=weights)
+    watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: varied.assign(0.1))
+    found = model.fit(WAVE_X, [WAVE_Y, WAVE_Y], epochs=2, shuffle=False, verbose=0, callbacks=[watch])
+    np.testing.assert_allclose(found.history["loss"], losses, atol=1e-5)
+    model.compile_from_config(model.get_compile_config())

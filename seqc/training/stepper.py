@@ -337,7 +337,9 @@ class Stepper(Totals):
         compiled, names = self.compiled, self.model._output_names()
         if len(compiled.heads) != len(names):
             given = (compiled.given_loss, compiled.given_metrics, compiled.given_weighted, compiled.loss_weights)
+            shown = compiled.shown_loss
             self.settings = compiled = Compiled(compiled.optimizer, *given, names, self._unnamed(names), self._keyed)
+            compiled.shown_loss = shown
         return compiled
 
     @property
