@@ -393,6 +393,11 @@ def test_class_without_update_step_says_so() -> None:
         optimizers.Optimizer(0.1).apply([np.ones(1, "float32")], [variable(1.0)])
 
 
+def test_boundaries_are_whole_for_whole_steps_alone() -> None:
+    schedule = schedules.PiecewiseConstantDecay([5.5], [0.5, 0.25])
+    assert [float(schedule(step)) for step in (5, 6, 5.2, 5.5, 5.7)] == [0.5, 0.25, 0.5, 0.5, 0.25]
+
+
 # -- as Keras's scripts have it ------------------------------------------------------------------------------------
 
 
