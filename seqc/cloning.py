@@ -62,4 +62,5 @@ def clone_functional(
     kind = type(model) if type(model).__init__ is Functional.__init__ else Functional
     clone = kind(tree.pack_sequence_as(model.input, given), outputs, name=model.name)
     clone._trainable = model._trainable
+    clone._freeze_as_saved()
     return clone

@@ -50,11 +50,15 @@ class NotBuiltError(SeqcError, ValueError):
     """Weights, shapes or a graph were asked for before the input shape was known."""
 
 
+class NotCompiledError(NotBuiltError, AttributeError):
+    """What `compile` sets was asked for before it was called."""
+
+
 class DataError(SeqcError, ValueError):
     """Data do not fit the model, the loss or each other, or a data file is broken."""
 
 
-class NonFiniteError(SeqcError, ArithmeticError):
+class NonFiniteError(SeqcError, ArithmeticError, RuntimeError):
     """Training or evaluation produced NaN or infinity."""
 
 

@@ -233,7 +233,14 @@ class Functional(Model):
                 made: Functional = super().from_config(config)
                 return made
             inputs, outputs = restore(config)
-        return cls(inputs, outputs, name=config.get("name"), trainable=bool(config.get("trainable", True)))
+        model = cls(inputs, outputs, name=config.get("name"))
+        model._trainable = bool(config.get("trainable", True))
+        model._freeze_as_saved()
+        return model
+
+    def _freeze_as_saved(self) -> None:
+        for layer in self._called:
+            layer._freeze_as_saved()
 
     # -- graphs ------------------------------------------------------------------------------------------------------
 

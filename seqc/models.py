@@ -95,6 +95,7 @@ class _Cloning:
         for layer in model.layers:
             clone.add(self.layer(layer))
         clone._trainable = model._trainable
+        clone._freeze_as_saved()
         return clone
 
 

@@ -413,7 +413,12 @@ class Sequential(Model):
             else:
                 model._build_if_possible()
         model._trainable = bool(config.get("trainable", True))
+        model._freeze_as_saved()
         return model
+
+    def _freeze_as_saved(self) -> None:
+        for layer in self._stack:
+            layer._freeze_as_saved()
 
 
 def _declared_input(layer: Layer) -> InputLayer | None:

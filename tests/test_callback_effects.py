@@ -34,6 +34,35 @@ def test_a_scheduler_may_take_the_epoch_alone() -> None:
     assert model().fit(X, Y, epochs=2, verbose=0, callbacks=[watch]).history["learning_rate"] == [0.5, 0.25]
 
 
+# Recorded from Keras: the rates of an "ad" that begins at 0.01 and of an "s" that begins at 0.1.
+@pytest.mark.parametrize(
+    ("watch", "ad", "s"),
+    [
+        (
+            callbacks.ReduceLROnPlateau(monitor="loss", factor=0.5, patience=1, min_delta=10.0),
+            [0.01, 0.01, 0.005, 0.0025],
+            [0.1, 0.1, 0.05, 0.025],
+        ),
+        (
+            callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.5),
+            [0.005, 0.0025, 0.00125, 0.000625],
+            [0.05, 0.025, 0.0125, 0.00625],
+        ),
+        (callbacks.LearningRateScheduler(lambda epoch: 0.05 / (epoch + 1)), *[[0.05, 0.025, 0.016667, 0.0125]] * 2),
+    ],
+)
+def test_rates_of_several_optimizers_are_set_and_logged_by_their_names(watch: Any, ad: Any, s: Any) -> None:
+    several = keras.optimizers.OptimizerMap(
+        keras.optimizers.SGD(0.1, name="s"), {".*bias": keras.optimizers.Adam(0.01, name="ad")}
+    )
+    trained = model()
+    trained.compile(keras.optimizers.MultiOptimizer(several), "mse")
+    found = trained.fit(X, Y, epochs=4, verbose=0, callbacks=[watch]).history
+    np.testing.assert_allclose(found["learning_rate_ad"], ad, rtol=1e-4)
+    np.testing.assert_allclose(found["learning_rate_s"], s, rtol=1e-4)
+    assert "learning_rate" not in found
+
+
 def test_the_rate_that_a_scheduler_sets_is_the_one_trained_with() -> None:
     still = model()
     before = still.get_weights()

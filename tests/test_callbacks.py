@@ -182,6 +182,80 @@ def test_stop_training_ends_after_the_batch_and_still_validates(
     assert len(history.history["val_loss"]) == len(epochs)
 
 
+class StopsOthers(callbacks.Callback):
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.model.stop_evaluating = batch == 1
+
+    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.model.stop_predicting = batch == 1
+
+
+def test_evaluations_and_predictions_are_stopped_too() -> None:
+    trained, stop = model(), StopsOthers()
+    size = len(X) // 4
+    whole = trained.evaluate(X[: 2 * size], Y[: 2 * size], batch_size=size, verbose=0)
+    assert trained.evaluate(X, Y, batch_size=size, verbose=0, callbacks=[stop]) == whole
+    assert trained.predict(X, batch_size=size, verbose=0, callbacks=[stop]).shape[0] == 2 * size
+    assert (trained.stop_evaluating, trained.stop_predicting) == (True, True)
+    assert trained.predict(X, batch_size=size, verbose=0).shape[0] == len(X)
+    assert trained.evaluate(X, Y, batch_size=size, verbose=0) != whole
+
+
+class ByOwnValue(callbacks.EarlyStopping):
+    def __init__(self) -> None:
+        super().__init__(monitor="loss", patience=1, mode="min")
+        self.asked: list[float] = []  # not there yet where __init__ called a hook of this class
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        super().on_train_begin(logs)
+        self.asked.clear()
+
+    def get_monitor_value(self, logs: Any) -> float:
+        self.asked.append(1.0)
+        return float(len(self.asked))  # always worse
+
+
+class NeverBetter(callbacks.ReduceLROnPlateau):
+    def __init__(self) -> None:
+        super().__init__(monitor="loss", patience=1, factor=0.5)
+        self.begun = False
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        super().on_train_begin(logs)
+        self.begun = self.model is not None
+
+    def _is_improvement(self, monitor_value: float, reference_value: float | None) -> bool:
+        return reference_value is None
+
+
+def test_callbacks_are_overridden_by_keras_names() -> None:
+    assert len(model().fit(X, Y, epochs=8, verbose=0, callbacks=[ByOwnValue()]).history["loss"]) == 2
+    rates = model().fit(X, Y, epochs=3, verbose=0, callbacks=[own := NeverBetter()]).history["learning_rate"]
+    assert own.begun
+    np.testing.assert_allclose(rates, [rates[0], rates[0], rates[0] / 2])
+
+
+def test_callbacks_read_the_history_of_their_run() -> None:
+    seen: list[Any] = []
+    trained: Any = model()
+    watch = callbacks.LambdaCallback(
+        on_train_begin=lambda logs: seen.append(dict(trained.history.history)),
+        on_epoch_begin=lambda epoch, logs: seen.append(len(trained.history.history.get("loss", []))),
+        note="kept",
+    )
+    assert watch.note == "kept"  # type: ignore[attr-defined]
+    for _ in range(2):
+        seen.clear()
+        history = trained.fit(X, Y, epochs=2, verbose=0, callbacks=[watch])
+        assert seen == [{}, 0, 1]
+        assert trained.history is history
+
+
+def test_options_of_older_plateaus_are_ignored_with_a_warning() -> None:
+    with pytest.warns(UserWarning, match="ReduceLROnPlateau ignores epsilon"):
+        callbacks.ReduceLROnPlateau(epsilon=0.1)
+
+
 def test_stop_training_is_forgotten_by_the_next_fit() -> None:
     trained = model()
     trained.stop_training = True

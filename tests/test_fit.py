@@ -75,13 +75,17 @@ def test_compile_refuses_what_it_does_not_understand(options: dict[str, Any], te
         lambda m: m.evaluate(X, Y),
         lambda m: m.train_on_batch(X, Y),
         lambda m: m.test_on_batch(X, Y),
-        lambda m: m.optimizer,
         lambda m: m.reset_metrics(),
     ],
 )
 def test_training_before_compile_is_an_error(use: Any) -> None:
     with pytest.raises(NotBuiltError, match="You must call `compile\\(\\)` before using the model"):
         use(keras.Sequential([layers.Dense(2)]))
+
+
+def test_there_is_no_optimizer_before_compile() -> None:
+    with pytest.raises(AttributeError, match="You must call `compile\\(\\)` before using the model"):
+        keras.Sequential([layers.Dense(2)]).optimizer  # noqa: B018
 
 
 def test_a_loss_weight_scales_the_loss() -> None:

@@ -274,3 +274,16 @@ def test_layers_carry_the_masks_on_that_they_carry_in_keras(name: str, carries: 
     model = keras.Sequential([keras.Input((4, 3)), layers.Masking(), made, seeing])
     model(np.ones((2, 4, 3), "float32"))
     assert set(seeing.seen) == {carries}
+
+
+@pytest.mark.parametrize("masked", [0.0, np.nan, np.inf, -np.inf])
+def test_batch_statistics_are_of_what_is_not_masked_whatever_the_rest_is(masked: float) -> None:
+    x = np.sin(np.arange(24)).reshape(2, 4, 3).astype("float32")
+    mask = np.array([[1, 1, 0, 0], [1, 1, 1, 0]], bool)
+    x[~mask] = masked
+    norm = layers.BatchNormalization(momentum=0.5, synchronized=True)
+    result = np.asarray(norm(x, training=True, mask=mask))
+    # Recorded from Keras 3.15.1.
+    np.testing.assert_allclose(norm.moving_mean, [-0.04962, 0.03668, 0.08925], atol=1e-5)
+    np.testing.assert_allclose(norm.moving_variance, [0.62454, 0.65358, 0.93261], atol=1e-5)
+    np.testing.assert_allclose(result[0, 0], [0.1984, 1.3837, 0.7852], atol=1e-4)

@@ -393,6 +393,11 @@ def test_class_without_update_step_says_so() -> None:
         optimizers.Optimizer(0.1).apply([np.ones(1, "float32")], [variable(1.0)])
 
 
+def test_boundaries_are_whole_for_whole_steps_alone() -> None:
+    schedule = schedules.PiecewiseConstantDecay([5.5], [0.5, 0.25])
+    assert [float(schedule(step)) for step in (5, 6, 5.2, 5.5, 5.7)] == [0.5, 0.25, 0.5, 0.5, 0.25]
+
+
 # -- as Keras's scripts have it ------------------------------------------------------------------------------------
 
 
@@ -408,6 +413,59 @@ def test_applying_gradients_returns_the_counter() -> None:
     optimizer, w = optimizers.SGD(0.5), variable(1.0)
     assert int(optimizer.apply_gradients([(np.ones(1, "float32"), w)])) == 1
     assert int(scaled(optimizer).apply_gradients([(np.ones(1, "float32"), w)])) == 2
+
+
+@pytest.mark.parametrize("name", ["clipnorm", "clipvalue", "global_clipnorm"])
+@pytest.mark.parametrize("limit", [0, 0.0, -1.0])
+def test_a_limit_that_is_not_positive_is_none(name: str, limit: float) -> None:
+    given: Any = {name: limit}
+    optimizer, w = optimizers.SGD(0.5, **given), variable(1.0)
+    optimizer.apply([np.full(1, 4.0, "float32")], [w])
+    assert float(w.array[0]) == -1.0
+
+
+def test_averages_of_no_step_replace_nothing() -> None:
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="ones")])
+    model.compile(optimizers.SGD(0.1, use_ema=True), "mse")
+    x = np.ones((4, 1), "float32")
+    model.fit(x, x, epochs=0, verbose=0)
+    model.evaluate(x, x, verbose=0, callbacks=[keras.callbacks.SwapEMAWeights()])
+    assert [w.tolist() for w in model.get_weights()] == [[[1.0]], [0.0]]
+
+
+class OwnLimits(optimizers.SGD):
+    def _clip_gradients(self, grads: Any) -> Any:
+        return [g * 0.5 for g in grads]
+
+
+class OwnDecay(optimizers.SGD):
+    def _apply_weight_decay(self, variables: Any) -> None:
+        for one in variables:
+            one.assign(one * 0.5)
+
+
+class OwnUpdate(optimizers.SGD):
+    def _backend_update_step(self, grads: Any, trainable_variables: Any, learning_rate: Any) -> None:
+        super()._backend_update_step([g * 0 for g in grads], trainable_variables, learning_rate)
+
+
+@pytest.mark.parametrize(("kind", "wanted"), [(OwnLimits, 0.75), (OwnDecay, 0.0), (OwnUpdate, 1.0)])
+def test_parts_of_a_step_are_overridden_by_keras_names(kind: Any, wanted: float) -> None:
+    optimizer, w = kind(0.5), variable(1.0)
+    optimizer.apply([np.ones(1, "float32")], [w])
+    assert float(w.array[0]) == wanted
+
+
+def test_variables_are_added_as_in_the_text_of_keras() -> None:
+    optimizer, w = optimizers.SGD(0.5), variable(1.0)
+    assert optimizer.add_variable_from_reference(reference_variable=w).name == "w_var"
+    (one,) = optimizer.add_optimizer_variables(trainable_variables=[w], name="one")
+    sums, ends = optimizer.add_optimizer_variables([w], ["sum", "end"], ["zeros", "ones"])
+    made = optimizer.add_variable((2,), "ones", None, aggregation="none", layout=None, name="made")
+    assert [v.numpy().tolist() for v in (one, *sums, *ends, made)] == [[0.0], [0.0], [1.0], [1.0, 1.0]]
+    assert made.dtype == "float32"
+    with pytest.raises(ConfigError, match="number of provided names must match"):
+        optimizer.add_optimizer_variables([w], ["sum", "end"], ["zeros"])
 
 
 def test_an_optimizer_written_as_for_keras_trains() -> None:

@@ -134,6 +134,7 @@ class CallbackList(Callback):
         **params: Any,
     ) -> None:
         self.callbacks = list(_flat(callbacks))
+        self._records = add_history
         if add_history and not any(isinstance(c, History) for c in self.callbacks):
             self.callbacks.append(History())
         self._order()
@@ -168,6 +169,8 @@ class CallbackList(Callback):
         super().set_model(model)
         for callback in self.callbacks:
             callback.set_model(model)
+        if self._records:  # for callbacks to read from the beginning
+            model.history = self.history
 
     def expect(self, metrics: Sequence[str], validates: bool, complete: bool = True) -> None:
         """Tells the callbacks what the logs of the run will hold.
@@ -282,6 +285,18 @@ def _may_log(callback: Callback) -> bool:
     return given and any(_overrides(callback, hook) for hook in ("on_epoch_end", "on_train_batch_end", "on_batch_end"))
 
 
+def rated(optimizer: Any) -> list[tuple[str, Any]]:
+    """Returns the optimizers that have a learning rate and what messages call it: those of a MultiOptimizer."""
+    several = getattr(optimizer, "optimizers", None)
+    return [("", optimizer)] if several is None else [(f"{one.name} ", one) for one in several]
+
+
+def log_rates(optimizer: Any, logs: Logs) -> None:
+    """Puts an optimizer's learning rate into the logs, or those of several under their names."""
+    for label, one in rated(optimizer):
+        logs["learning_rate" + (label and f"_{label.strip()}")] = float(one.learning_rate)
+
+
 def _overrides(callback: Callback, hook: str) -> bool:
     return getattr(type(callback), hook) is not getattr(Callback, hook) or hook in vars(callback)
 
@@ -310,6 +325,8 @@ class History(Callback):
 class LambdaCallback(Callback):
     """Calls functions given by name: `LambdaCallback(on_epoch_end=lambda epoch, logs: ...)`.
 
+    Whatever is given by a name that does not begin with "on_" is an attribute of it, as in Keras.
+
     Raises:
         ConfigError: a name is none of the moments of `Callback`.
     """
@@ -322,7 +339,7 @@ class LambdaCallback(Callback):
         on_train_end: Callable[[Logs], Any] | None = None,
         on_train_batch_begin: Callable[[int, Logs], Any] | None = None,
         on_train_batch_end: Callable[[int, Logs], Any] | None = None,
-        **others: Callable[..., Any],
+        **others: Any,
     ) -> None:
         named = {
             "on_epoch_begin": on_epoch_begin,
@@ -333,7 +350,7 @@ class LambdaCallback(Callback):
             "on_train_batch_end": on_train_batch_end,
         } | others
         for hook, function in named.items():
-            if not hasattr(Callback, hook) or not hook.startswith("on_"):
+            if hook.startswith("on_") and not hasattr(Callback, hook):
                 raise ConfigError(f"LambdaCallback knows no moment '{hook}'.")
             if function is not None:
                 setattr(self, hook, function)

@@ -155,11 +155,11 @@ class ModelCheckpoint(MonitorCallback):
         """Tells whether to save now, and says so."""
         said, saves = f"saving model to {path}", True
         if self.save_best_only:
-            value = self.value_in(logs)
+            value = self.get_monitor_value(logs)
             if value is None:  # whether this is the best nobody knows
                 return False
             best = "None" if self.best is None else f"{self.best:.5f}"
-            saves = self.improves(value, self.best)
+            saves = self._is_improvement(value, self.best)
             said = f"{self.monitor} did not improve from {best}"
             if saves:
                 said = f"{self.monitor} improved from {best} to {value:.5f}, saving model to {path}"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from seqc import losses, metrics
-from seqc.callbacks.base import Callback, Logs
+from seqc.callbacks.base import Callback, Logs, log_rates, rated
 from seqc.errors import ConfigError
 from seqc.losses.named import FUNCTIONS
 from seqc.utils.display import note
@@ -81,7 +81,7 @@ class MonitorCallback(Callback):
         """Tells whether the metric is looked at within epochs too."""
         return False
 
-    def value_in(self, logs: Logs) -> float | None:
+    def get_monitor_value(self, logs: Logs) -> float | None:
         """Returns the value of the metric; None, with a warning unless it will come, where the logs do not hold it.
 
         An array of one number is that number.
@@ -105,16 +105,18 @@ class MonitorCallback(Callback):
             )
         return float(np.asarray(value).item())
 
-    def improves(self, value: float, reference: float | None) -> bool:
+    def _is_improvement(self, monitor_value: float, reference_value: float | None) -> bool:
         """Tells whether a value is better than a reference by more than `min_delta`; anything is better than None.
 
         Raises:
             ConfigError: nobody says which way is better.
         """
         higher = self._higher_is_better()
-        if reference is None:
+        if reference_value is None:
             return True
-        return bool(value - self.min_delta > reference if higher else value + self.min_delta < reference)
+        if higher:
+            return bool(monitor_value - self.min_delta > reference_value)
+        return bool(monitor_value + self.min_delta < reference_value)
 
     def _higher_is_better(self) -> bool:
         if self.mode != "auto":
@@ -193,9 +195,12 @@ class EarlyStopping(MonitorCallback):
         self.baseline = baseline
         self.restore_best_weights = restore_best_weights
         self.start_from_epoch = start_from_epoch
-        self.on_train_begin()
+        self._start_anew()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._start_anew()
+
+    def _start_anew(self) -> None:
         self.wait = 0
         self.stopped_epoch = 0
         self.best = None
@@ -203,7 +208,7 @@ class EarlyStopping(MonitorCallback):
         self.best_epoch = 0
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        value = self.value_in(logs or {})
+        value = self.get_monitor_value(logs or {})
         if value is None:
             return
         if epoch < self.start_from_epoch:
@@ -211,12 +216,12 @@ class EarlyStopping(MonitorCallback):
         if self.restore_best_weights and self.best_weights is None:
             self.best_weights, self.best_epoch = self.model.get_weights(), epoch
         self.wait += 1
-        if self.improves(value, self.best):
+        if self._is_improvement(value, self.best):
             self.best, self.best_epoch = value, epoch
             if self.restore_best_weights:
                 self.best_weights = self.model.get_weights()
             # A new best value that does not beat the baseline is no reason to wait longer.
-            if self.improves(value, self.baseline):
+            if self.baseline is None or self._is_improvement(value, self.baseline):
                 self.wait = 0
         elif self.wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch
@@ -257,15 +262,21 @@ class ReduceLROnPlateau(MonitorCallback):
         min_delta: float = 1e-4,
         cooldown: int = 0,
         min_lr: float = 0.0,
+        **ignored: Any,
     ) -> None:
         super().__init__(monitor, mode, min_delta=min_delta)
+        if ignored:
+            note(f"ReduceLROnPlateau ignores {', '.join(ignored)}, as Keras does.", warn=True)
         if factor >= 1.0:
             raise ConfigError(f"ReduceLROnPlateau does not support a factor >= 1.0. Received factor={factor}")
         self.factor, self.min_lr = factor, min_lr
         self.patience, self.verbose, self.cooldown = patience, verbose, cooldown
-        self.on_train_begin()
+        self._reset()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
         self.best = None
         self.cooldown_counter = 0
         self.wait = 0
@@ -276,14 +287,14 @@ class ReduceLROnPlateau(MonitorCallback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = {} if logs is None else logs
-        value = self.value_in(logs)
-        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+        value = self.get_monitor_value(logs)
+        log_rates(self.model.optimizer, logs)
         if value is None:
             return
         if self.in_cooldown():
             self.cooldown_counter -= 1
             self.wait = 0
-        if self.improves(value, self.best):
+        if self._is_improvement(value, self.best):
             self.best, self.wait = value, 0
         elif not self.in_cooldown():
             self.wait += 1
@@ -291,11 +302,12 @@ class ReduceLROnPlateau(MonitorCallback):
                 self._reduce(epoch)
 
     def _reduce(self, epoch: int) -> None:
-        optimizer = self.model.optimizer
-        old = float(optimizer.learning_rate)
-        if old > np.float32(self.min_lr):
-            optimizer.learning_rate = max(old * self.factor, self.min_lr)
+        for label, optimizer in rated(self.model.optimizer):
+            old = float(optimizer.learning_rate)
+            if old <= np.float32(self.min_lr):
+                continue
+            new = max(old * self.factor, self.min_lr)
+            optimizer.learning_rate = new
             self.cooldown_counter, self.wait = self.cooldown, 0
             if self.verbose:
-                new = max(old * self.factor, self.min_lr)
-                note(f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {new}.")
+                note(f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing {label}learning rate to {new}.")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc.callbacks.base import Callback, Logs
+from seqc.callbacks.base import Callback, Logs, log_rates, rated
 from seqc.errors import ConfigError, NonFiniteError
 from seqc.utils.display import note
 
@@ -39,7 +39,12 @@ class LearningRateScheduler(Callback):
         if epoch == self._epoch:  # an epoch that BackupAndRestore goes on with
             return
         self._epoch = epoch
-        optimizer = self.model.optimizer
+        for label, optimizer in rated(self.model.optimizer):
+            new = self._set(optimizer, epoch)
+            if self.verbose:
+                note(f"\nEpoch {epoch + 1}: LearningRateScheduler setting {label}learning rate to {new}.")
+
+    def _set(self, optimizer: Any, epoch: int) -> Any:
         current = float(optimizer.learning_rate)
         new = self.schedule(epoch, current) if _takes_two(self.schedule) else self.schedule(epoch)
         if isinstance(new, bool) or not isinstance(new, float | int | np.number) or np.ndim(new):
@@ -47,12 +52,11 @@ class LearningRateScheduler(Callback):
                 f"The output of the `schedule` function should be a float. Got: {new!r} for epoch {epoch}."
             )
         optimizer.learning_rate = float(new)
-        if self.verbose:
-            note(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {new}.")
+        return new
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if logs is not None:
-            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+            log_rates(self.model.optimizer, logs)
 
 
 def _takes_two(function: Callable[..., Any]) -> bool:

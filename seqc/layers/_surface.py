@@ -21,6 +21,7 @@ REFUSED = {
     **dict.fromkeys(("quantize", "quantized_build", "quantized_call", "quantization_config"), QUANTIZED),
     "get_quantization_layer_structure": QUANTIZED,
     "variable_serialization_spec": QUANTIZED,
+    "optimizer": "You must call `compile()` before using the model: model.compile(optimizer=..., loss=...).",
     **dict.fromkeys(("enable_lora", "lora_rank", "lora_alpha", "lora_enabled"), _ADAPTERS),
     "rematerialized_call": "What is computed again in the backward pass, the executor decides itself.",
     **dict.fromkeys(("make_train_function", "make_test_function", "make_predict_function"), _ONE_GRAPH),

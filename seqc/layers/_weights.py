@@ -96,8 +96,13 @@ class WeightOwner(Configurable):
             constraint=constraints.get(constraint),
         )
         variable.path = f"{self.path}/{label}"
-        self._variables.append(variable)
+        self._keep(variable)
         return variable
+
+    def _keep(self, variable: Variable) -> None:
+        self._variables.append(variable)
+        if not self._trainable:
+            variable.trainable = False
 
     @property
     def dtype_policy(self) -> DTypePolicy:
@@ -145,7 +150,7 @@ class WeightOwner(Configurable):
                 for child in owners_in(value):
                     child._set_parent(self.path if not self._transparent else self._parent_path)
             elif isinstance(value, Variable) and not any(value is v for v in self._variables):
-                self._variables.append(value)
+                self._keep(value)
         if may_hold_metrics(value) and name not in self._untracked:
             self.__dict__.setdefault("_metric_holders", {})[name] = None
         super().__setattr__(name, value)
@@ -184,23 +189,28 @@ class WeightOwner(Configurable):
         for value in self._children.values():
             yield from owners_in(value)
 
-    def _owners(self, trained: bool = False) -> Iterator[WeightOwner]:
-        """Yields this owner and all those inside it, from the outside in and each once.
-
-        Args:
-            trained: leave out those that do not train, with what is inside them.
-        """
+    def _owners(self) -> Iterator[WeightOwner]:
+        """Yields this owner and all those inside it, from the outside in and each once."""
         waiting, seen = [self], set()
         while waiting:
             owner = waiting.pop()
-            if id(owner) in seen or (trained and not owner._trainable):
+            if id(owner) in seen:
                 continue
             seen.add(id(owner))
             yield owner
             waiting += reversed(list(owner.sublayers()))
 
     def _own_weights(self) -> list[Variable]:
-        return [v for v in self._variables if v.trainable] + [v for v in self._variables if not v.trainable]
+        return sorted(self._variables, key=lambda v: not v.learnable)
+
+    def _weights_by_kind(self) -> list[Variable]:
+        """Returns all weights in the order of older files: first those that train, going by the flags of layers.
+
+        Readers know which layers train, and not which of their weights do.
+        """
+        owners = [owner for owner in self._owners() if owner._trainable] if self._trainable else []
+        trained = {id(v) for owner in owners for v in owner._variables if v.learnable}
+        return sorted(self.weights, key=lambda v: id(v) not in trained)
 
     @property
     def weights(self) -> list[Variable]:
@@ -209,18 +219,29 @@ class WeightOwner(Configurable):
 
     @property
     def trainable(self) -> bool:
-        """Whether its weights are learned; setting it goes for layers inside, too."""
+        """Whether its weights are learned; setting it goes for all of them that can be, and for layers inside, too.
+
+        What is set for one of these later goes for that: a layer unfrozen in a frozen model trains with a model around.
+        """
         return self._trainable
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
         for owner in self._owners():
             owner._trainable = bool(value)
+            for variable in owner._variables:
+                if variable.learnable:
+                    variable.trainable = bool(value)
+
+    def _freeze_as_saved(self) -> None:
+        """Freezes what is inside a layer whose configuration says only that it does not train itself."""
+        if not self._trainable:
+            self.trainable = False
 
     @property
     def trainable_weights(self) -> list[Variable]:
-        """Variables that gradients change."""
-        return distinct(v for owner in self._owners(trained=True) for v in owner._variables if v.trainable)
+        """Variables that gradients change; none where this layer itself is frozen, whatever is inside it."""
+        return [v for v in self.weights if v.trainable] if self._trainable else []
 
     @property
     def non_trainable_weights(self) -> list[Variable]:

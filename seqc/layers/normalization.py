@@ -83,11 +83,11 @@ class BatchNormalization(_Normalization):
         "renorm": (False,),
         "renorm_clipping": (None,),
         "renorm_momentum": (0.99,),
-        "synchronized": (False,),
+        "synchronized": (False, True),  # which is the same on one device
         "virtual_batch_size": (None,),
     }
     # All of these but the argument of older versions.
-    always_written: ClassVar[dict[str, Any]] = {k: v for k, (v,) in inert.items() if k != "virtual_batch_size"}
+    always_written: ClassVar[dict[str, Any]] = {k: v[0] for k, v in inert.items() if k != "virtual_batch_size"}
     # Statistics of a batch: a wrapper may not put several batches into one.
     mixes_samples = True
     momentum: float
@@ -154,10 +154,11 @@ class BatchNormalization(_Normalization):
                 f"Received: mask.shape={mask.shape}, inputs.shape={x.shape}"
             )
         others = [i for i in range(x.type.rank) if i != axis]
-        valid = broadcast_like(ops.cast(ops.expand_dims(mask, -1), x.dtype), x)
-        count = ops.sum(valid, others, keepdims=True) + EPSILON
-        mean = ops.sum(x * valid, others, keepdims=True) / count
-        variance = ops.sum(ops.square((x - mean) * valid), others, keepdims=True) / count
+        valid = broadcast_like(ops.cast(ops.expand_dims(mask, -1), "bool"), x)
+        count = ops.sum(ops.cast(valid, x.dtype), others, keepdims=True) + EPSILON
+        # What is masked may be NaN, which times 0 is NaN too.
+        mean = ops.sum(ops.where(valid, x, 0.0), others, keepdims=True) / count
+        variance = ops.sum(ops.square(ops.where(valid, x - mean, 0.0)), others, keepdims=True) / count
         return ops.squeeze(mean, others), ops.squeeze(variance, others)
 
 

@@ -54,13 +54,17 @@ class Adafactor(Optimizer):
                 self._unused(variable)
                 self._unused(variable)
             else:
-                self._slots[variable, "rows"] = self.add_variable(shape[:-1], "zeros", variable.dtype, variable.name)
+                self._slots[variable, "rows"] = self.add_variable(
+                    shape[:-1], "zeros", variable.dtype, name=variable.name
+                )
                 columns = (*shape[:-2], shape[-1])
-                self._slots[variable, "columns"] = self.add_variable(columns, "zeros", variable.dtype, variable.name)
+                self._slots[variable, "columns"] = self.add_variable(
+                    columns, "zeros", variable.dtype, name=variable.name
+                )
             self.add_variable_from_reference(variable, "velocity")
 
     def _unused(self, variable: Variable) -> None:
-        self.add_variable((), "zeros", "int32", variable.name).path = variable.name
+        self.add_variable((), "zeros", "int32", name=variable.name).path = variable.name
 
     def begin_step(self, learning_rate: Value) -> Value:
         return ops.minimum(learning_rate, 1.0 / ops.sqrt(self.step_number(learning_rate)))

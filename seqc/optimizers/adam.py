@@ -162,7 +162,7 @@ class Nadam(_Moments):
     def make_slots(self, variables: list[Variable]) -> None:
         super().make_slots(variables)
         dtype = variables[0].dtype if variables else "float32"
-        self._product = self.add_variable((), "ones", dtype, "u_product")
+        self._product = self.add_variable((), "ones", dtype, name="u_product")
 
     def begin_step(self, learning_rate: Value) -> Value:
         self._product.assign(self._product * self._strength(0, self._product.to_value()))

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from seqc import initializers, ops
-from seqc.errors import ConfigError, NotBuiltError, ShapeError
+from seqc.errors import ArgumentTypeError, ConfigError, NotBuiltError, ShapeError
 from seqc.graph.ir import Value, apply, as_value
 from seqc.graph.tracing import Variable
+from seqc.ops._common import dtype_name
 from seqc.ops.arithmetic import Div
 from seqc.optimizers.arguments import BaseArguments, check_arguments
-from seqc.optimizers.graph import limit_norm, norm, where_true
+from seqc.optimizers.graph import limited, overwrite, where_true
 from seqc.optimizers.schedules import LearningRateSchedule
 from seqc.serialization import Configurable, serialize
 from seqc.utils.display import note
@@ -140,28 +141,58 @@ class Optimizer(Configurable):
             raise
 
     def add_variable(
-        self, shape: Sequence[int], initializer: Any = "zeros", dtype: str = "float32", name: str = "variable"
+        self,
+        shape: Sequence[int],
+        initializer: Any = "zeros",
+        dtype: Any = None,
+        aggregation: str | None = "none",
+        layout: Any = None,
+        name: str | None = None,
     ) -> Variable:
-        """Makes a variable that belongs to the optimizer and is saved with it."""
-        start = initializers.get(initializer)(tuple(shape), dtype)
-        variable = Variable(np.asarray(start, dtype), name=name, trainable=False)
-        variable.path = f"{self.name}/{name}"
+        """Makes a variable that belongs to the optimizer and is saved with it.
+
+        Args:
+            aggregation, layout: accepted for Keras's sake; there is one device.
+        """
+        kind = "float32" if dtype is None else dtype_name(dtype)
+        start = initializers.get(initializer)(tuple(shape), kind)
+        variable = Variable(np.asarray(start, kind), name=name or "variable", trainable=False)
+        variable.path = f"{self.name}/{variable.name}"
         self._variables.append(variable)
         return variable
 
-    def add_variable_from_reference(self, reference: Variable, name: str, initializer: Any = "zeros") -> Variable:
+    def add_variable_from_reference(
+        self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros"
+    ) -> Variable:
         """Makes a slot: a variable shaped like another one."""
-        label = f"{reference.path.replace('/', '_')}_{name}"
-        made = self.add_variable(reference.shape, initializer, reference.dtype, label)
-        self._slots[reference, name] = made
+        name = name or "var"
+        label = f"{reference_variable.path.replace('/', '_')}_{name}"
+        made = self.add_variable(reference_variable.shape, initializer, reference_variable.dtype, name=label)
+        self._slots[reference_variable, name] = made
         return made
 
-    def add_optimizer_variables(self, variables: Sequence[Variable], name: Any, initializer: Any = "zeros") -> Any:
-        """Makes one slot per variable, or several where `name` is a list; returns a list, or one list per name."""
+    def add_optimizer_variables(
+        self, trainable_variables: Iterable[Variable], name: Any, initializer: Any = "zeros"
+    ) -> Any:
+        """Makes one slot per variable, or several where `name` is a list; returns a list, or one list per name.
+
+        Args:
+            initializer: of all slots, or a list with one per name.
+
+        Raises:
+            ConfigError: there are other numbers of names and initializers.
+        """
         if isinstance(name, str):
-            return [self.add_variable_from_reference(v, name, initializer) for v in variables]
-        rows = [[self.add_variable_from_reference(v, n, initializer) for n in name] for v in variables]
-        return tuple([row[i] for row in rows] for i in range(len(name)))
+            return [self.add_variable_from_reference(v, name, initializer) for v in trainable_variables]
+        starts = list(initializer) if isinstance(initializer, list | tuple) else [initializer] * len(name)
+        if len(starts) != len(name):
+            raise ConfigError(
+                "The number of provided names must match the number of provided initializers. Received "
+                f"name='{name}', initializer='{initializer}'"
+            )
+        slots = list(zip(name, starts, strict=True))
+        rows = [[self.add_variable_from_reference(v, *slot) for slot in slots] for v in trainable_variables]
+        return tuple([row[i] for row in rows] for i in range(len(slots)))
 
     def assign(self, variable: Variable, value: Any) -> None:
         """Sets a variable; for update rules that are written as Keras's are."""
@@ -236,7 +267,7 @@ class Optimizer(Configurable):
         elif isinstance(current, Variable):
             current.assign(learning_rate)
         elif current is not None:
-            raise ConfigError(
+            raise ArgumentTypeError(
                 "This optimizer was created with a schedule as its `learning_rate`, hence its learning rate is not "
                 "settable. Create it with a number to change the learning rate later."
             )
@@ -315,7 +346,7 @@ class Optimizer(Configurable):
                 raise ConfigError(
                     f"Unknown variable: {unknown[0]}. This optimizer can only be called for the variables it was "
                     "originally built with. When working with a new set of variables, you should recreate a new "
-                    "optimizer instance."
+                    "optimizer instance: after layers were unfrozen, call model.compile with one before fit."
                 )
         elif self.built:
             listed = self._trainable
@@ -341,27 +372,27 @@ class Optimizer(Configurable):
             accumulator.assign(ops.where(complete, ops.zeros_like(total), total))
 
     def _update(self, grads: list[Value], variables: list[Variable]) -> None:
-        grads = self._clip(grads)
+        # By Keras's names, which subclasses override.
+        grads = self._clip_gradients(grads)
+        self._apply_weight_decay(variables)
+        self._backend_update_step(grads, variables, as_value(self.learning_rate))
+
+    def _backend_update_step(self, grads: list[Value], trainable_variables: list[Variable], learning_rate: Any) -> None:
+        size = self.begin_step(as_value(learning_rate))
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            self.update_step(ops.cast(gradient, variable.dtype), variable, ops.cast(size, variable.dtype))
+
+    def _clip_gradients(self, grads: list[Value]) -> list[Value]:
+        return limited(grads, self.clipnorm, self.global_clipnorm, self.clipvalue)
+
+    # -- weight decay ------------------------------------------------------------------------------------------------
+
+    def _apply_weight_decay(self, variables: list[Variable]) -> None:
         rate = as_value(self.learning_rate)
-        for variable in filter(self._decays, variables):
+        for variable in filter(self._use_weight_decay, variables):
             decay = self.decay_of(variable)
             if decay is not None:
                 variable.assign(variable - variable * (ops.cast(rate, variable.dtype) * decay))
-        size = self.begin_step(rate)
-        for gradient, variable in zip(grads, variables, strict=True):
-            self.update_step(ops.cast(gradient, variable.dtype), variable, ops.cast(size, variable.dtype))
-
-    def _clip(self, grads: list[Value]) -> list[Value]:
-        if self.clipnorm is not None:
-            return [limit_norm(g, norm([g]), self.clipnorm) for g in grads]
-        if self.global_clipnorm is not None:
-            together = norm(grads)
-            return [limit_norm(g, together, self.global_clipnorm) for g in grads]
-        if self.clipvalue is not None:
-            return [ops.clip(g, -self.clipvalue, self.clipvalue) for g in grads]
-        return grads
-
-    # -- weight decay ------------------------------------------------------------------------------------------------
 
     def exclude_from_weight_decay(
         self, var_list: Iterable[Variable] | None = None, var_names: Iterable[str] | None = None
@@ -376,7 +407,7 @@ class Optimizer(Configurable):
         self._not_decayed = set(var_list or ())
         self._not_decayed_names = list(var_names or ())
 
-    def _decays(self, variable: Variable) -> bool:
+    def _use_weight_decay(self, variable: Variable) -> bool:
         named = any(re.search(pattern, variable.name) for pattern in self._not_decayed_names)
         return not named and variable not in self._not_decayed
 
@@ -391,7 +422,7 @@ class Optimizer(Configurable):
             average.assign(momentum * average + (1.0 - momentum) * variable)
         if self.ema_overwrite_frequency:
             due = ops.equal(ops.mod(ops.add(self.iterations, 1), self.ema_overwrite_frequency), 0)
-            where_true(due, lambda: self.finalize_variable_values(self._trainable))
+            where_true(due, lambda: overwrite(self._own_averages(self._trainable)))
 
     @property
     def keeps_averages(self) -> bool:
@@ -399,17 +430,19 @@ class Optimizer(Configurable):
         return self.use_ema or any(one.keeps_averages for one in self.inner_optimizers)
 
     def averages(self, variables: Sequence[Variable]) -> list[tuple[Variable, Variable]]:
-        """Returns variables with the averages that are kept of them, where averages are kept."""
+        """Returns variables with the averages that are kept of them, where averages are kept and a step was made."""
         found = [pair for one in self.inner_optimizers for pair in one.averages(variables)]
-        return found + [(v, self._slots[v, "average"]) for v in variables if (v, "average") in self._slots]
+        return found + (self._own_averages(variables) if self._iterations.array else [])
+
+    def _own_averages(self, variables: Sequence[Variable]) -> list[tuple[Variable, Variable]]:
+        return [(v, self._slots[v, "average"]) for v in variables if (v, "average") in self._slots]
 
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
         """Puts the moving averages in the variables' place, where averages are kept."""
-        averages = dict(self.averages(var_list))
-        for variable in var_list if self.use_ema else averages:
-            if variable not in averages:
+        for variable in var_list if self.use_ema else ():
+            if (variable, "average") not in self._slots:
                 raise ConfigError(f"The optimizer keeps no average of {variable}: it was not built with it.")
-            variable.assign(averages[variable].to_value())
+        overwrite(self.averages(var_list))
 
     # -- configuration -----------------------------------------------------------------------------------------------
 

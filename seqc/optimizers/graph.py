@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from seqc import ops
 from seqc.graph.ir import Value
-from seqc.graph.tracing import Trace, current_trace, tracing
+from seqc.graph.tracing import Trace, Variable, current_trace, tracing
 
 
 def where_true(condition: Value, update: Callable[[], None]) -> None:
@@ -35,6 +35,27 @@ def norm(values: Sequence[Value]) -> Value:
     return ops.sqrt(total)
 
 
-def limit_norm(gradient: Value, size: Value, limit: float) -> Value:
-    """Returns a gradient scaled down so that the norm `size` it is part of is at most `limit`."""
+def limited(
+    grads: list[Value], norm_of_each: float | None, norm_of_all: float | None, size: float | None
+) -> list[Value]:
+    """Returns gradients scaled down to the one of these limits that is set; as in Keras, 0 and less are none.
+
+    Args:
+        norm_of_each, norm_of_all: the largest norms. size: the largest absolute value of an element.
+    """
+    if norm_of_each is not None and norm_of_each > 0:
+        return [_limit_norm(g, norm([g]), norm_of_each) for g in grads]
+    if norm_of_all is not None and norm_of_all > 0:
+        together = norm(grads)
+        return [_limit_norm(g, together, norm_of_all) for g in grads]
+    return [ops.clip(g, -size, size) for g in grads] if size is not None and size > 0 else grads
+
+
+def _limit_norm(gradient: Value, size: Value, limit: float) -> Value:
     return gradient * (limit / ops.maximum(size, limit))
+
+
+def overwrite(pairs: Sequence[tuple[Variable, Variable]]) -> None:
+    """Sets the first variable of each pair to what the second one is."""
+    for variable, other in pairs:
+        variable.assign(other.to_value())

@@ -85,8 +85,8 @@ class LossScaleOptimizer(Optimizer):
 
     def _make_scale(self) -> None:
         if not any(variable.name == "dynamic_scale" for variable in self._variables):
-            self.step_counter = self.add_variable((), "zeros", "int64", "step_counter")
-            self.dynamic_scale = self.add_variable((), Constant(self.initial_scale), "float32", "dynamic_scale")
+            self.step_counter = self.add_variable((), "zeros", "int64", name="step_counter")
+            self.dynamic_scale = self.add_variable((), Constant(self.initial_scale), "float32", name="dynamic_scale")
 
     @property
     def variables(self) -> list[Variable]:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from seqc import ops, serialization
 from seqc.errors import ConfigError
+from seqc.graph.element_types import FLOATS
 from seqc.graph.ir import Value, as_value
 from seqc.known_classes import known
 from seqc.serialization import Configurable
@@ -121,9 +122,11 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
     def __call__(self, step: Any) -> Value:
         now = _as_float(step)
+        # As in Keras, boundaries are of the kind that steps are: whole for those of an optimizer.
+        whole = as_value(step).dtype not in FLOATS
         rate = as_value(float(self.values[-1]))
         for boundary, value in reversed(list(zip(self.boundaries, self.values[:-1], strict=True))):
-            rate = ops.where(now <= float(int(boundary)), float(value), rate)
+            rate = ops.where(now <= float(int(boundary) if whole else boundary), float(value), rate)
         return rate
 
 

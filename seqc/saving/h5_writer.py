@@ -91,8 +91,7 @@ def _write_layers(group: Any, model: Model) -> None:
     group.attrs.update(keras_version=KERAS_VERSION, backend="tensorflow")
     _write_names(group, "layer_names", [layer.name for layer in layers])
     for layer in layers:
-        weights = layer.trainable_weights + layer.non_trainable_weights
-        _write_arrays(group.create_group(layer.name), _named(weights))
+        _write_arrays(group.create_group(layer.name), _named(layer._weights_by_kind()))
     _write_arrays(group.create_group(_TOP), _named(model._own_weights()))
 
 

@@ -95,7 +95,7 @@ class LayeredWeights:
             return f"{self.no_optimizer} It starts anew."
         layers = {layer.name: layer for layer in model.layers}
         ordered = [layers[name] for name in self.groups if name in layers]
-        weights = [v for layer in ordered for v in layer.trainable_weights]
+        weights = [v for layer in ordered for v in layer.weights]
         return fill_optimizer(model, self.optimizer, self.version, self.source, build, weights)
 
     def _named_pairs(self, model: Model) -> list[tuple[Layer, list[StoredArray]]]:
@@ -154,8 +154,7 @@ def _orders(layer: Layer) -> list[list[Variable]]:
     What trains first as the layers were when they were saved, or as if all of them trained, or layer by layer.
     """
     weights = layer.weights
-    by_kind = [v for v in weights if v.trainable] + [v for v in weights if not v.trainable]
-    return [layer.trainable_weights + layer.non_trainable_weights, by_kind, weights]
+    return [layer._weights_by_kind(), sorted(weights, key=lambda v: not v.learnable), weights]
 
 
 def fill_in_order(who: str, owner: Any, arrays: list[StoredArray], convert: bool = False) -> None:

@@ -11,7 +11,7 @@ from seqc import metrics, optimizers, tree
 from seqc.errors import TraceError
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Graph, Value, as_value
-from seqc.graph.tracing import Trace, traced
+from seqc.graph.tracing import Trace, Variable, traced
 from seqc.ops.elementwise import cast
 from seqc.serialization import serialize
 from seqc.training.heads import Shape, make_heads
@@ -41,6 +41,7 @@ class Compiled:
         self.optimizer = optimizers.get(optimizer)
         self.given_loss, self.given_metrics, self.given_weighted = loss, metrics_list, weighted_metrics
         self.loss_weights, self._keyed = loss_weights, keyed
+        self.shown_loss = loss  # which a model may replace, for a step of its own
         self.heads = make_heads(outputs, loss, loss_weights, metrics_list, weighted_metrics, form)
         self.loss_tracker = metrics.Mean(name="loss")
         self.resolved = False
@@ -143,13 +144,17 @@ class Compiled:
         return {
             "optimizer": serialize(self.optimizer),
             "loss": serialize(self.given_loss),
-            "loss_weights": serialize(self.loss_weights),
+            "loss_weights": serialize(tree.map_structure(_number, self.loss_weights)),
             "metrics": serialize(self.given_metrics),
             "weighted_metrics": serialize(self.given_weighted),
             "run_eagerly": False,
             "steps_per_execution": 1,
             "jit_compile": False,
         }
+
+
+def _number(factor: Any) -> Any:
+    return float(factor.numpy()) if isinstance(factor, Variable) else factor
 
 
 def _anew(given: Any) -> Any:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from seqc import losses, metrics, tree
 from seqc.errors import ConfigError, ShapeError, TraceError
 from seqc.graph.ir import Array, Input, Value, as_value, walk
-from seqc.graph.tracing import current_trace
+from seqc.graph.tracing import Variable, current_trace
 from seqc.losses.crossing import crossed
 from seqc.losses.label_shapes import check_fit
 from seqc.ops.elementwise import cast
@@ -34,7 +36,9 @@ class Head:
         prefix: what the names of its metrics begin with in logs.
     """
 
-    def __init__(self, name: str, loss: Any, factor: float | None, unweighted: list[Any], weighted: list[Any]) -> None:
+    def __init__(
+        self, name: str, loss: Any, factor: float | Variable | None, unweighted: list[Any], weighted: list[Any]
+    ) -> None:
         self.name, self.loss_id, self.factor = name, loss, factor
         self.prefix = f"{name}_" if name else ""
         self.metric_ids, self.weighted_ids = unweighted, weighted
@@ -186,12 +190,9 @@ def make_heads(
     ]
     heads = []
     for name, one, scale, *lists in zip(names, each, scales, *groups, strict=True):
-        if scale is not None and not isinstance(scale, int | float):
-            raise ConfigError(f"loss_weights needs one number per output; got {scale!r} for output '{name}'.")
+        factor = _factor(scale, f"loss_weights needs one number per output; got {scale!r} for output '{name}'.")
         listed = [_listed(given if isinstance(given, list | tuple | None) else [given], "metrics") for given in lists]
-        heads.append(
-            Head(name, None if one is None else _one_loss(one), None if scale is None else float(scale), *listed)
-        )
+        heads.append(Head(name, None if one is None else _one_loss(one), factor, *listed))
     _refuse_shared(heads)
     paths: list[Any] = [None] * len(heads) if form is None else [path for path, _ in tree.flatten_with_path(form)]
     if any(path is not None and (len(path) > 1 or isinstance(path[0], int)) for path in paths):
@@ -280,12 +281,23 @@ def _one_loss(loss: Any) -> Any:
     return loss
 
 
-def _one_factor(weights: Any) -> float | None:
+def _one_factor(weights: Any) -> float | Variable | None:
     several = isinstance(weights, list | tuple | dict) and len(weights) == 1
     factor = next(iter(weights.values() if isinstance(weights, dict) else weights)) if several else weights
-    if factor is not None and not isinstance(factor, int | float):
-        raise ConfigError(f"loss_weights of a model with one output is one number; got {weights!r}.")
-    return None if factor is None else float(factor)
+    return _factor(factor, f"loss_weights of a model with one output is one number; got {weights!r}.")
+
+
+def _factor(given: Any, refusal: str) -> float | Variable | None:
+    """Returns a number as what it is, and a variable, whose value then counts as it changes.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if given is None or isinstance(given, Variable):
+        return given
+    if not isinstance(given, int | float | np.number | np.ndarray) or np.size(given) != 1:
+        raise ConfigError(refusal)
+    return float(np.asarray(given).item())
 
 
 def _listed(given: Any, name: str) -> list[Any]:

@@ -81,6 +81,7 @@ def test_pass(trainer: Trainer, source: Source, callbacks: CallbackList, progres
     watched = callbacks.watches("test_batch_end")
     done = 0
     with trainer.counting():
+        trainer.model.stop_evaluating = False
         callbacks.on_test_begin()
         for done, batch in enumerate(source.epoch(), 1):
             callbacks.on_test_batch_begin(done - 1)
@@ -88,6 +89,8 @@ def test_pass(trainer: Trainer, source: Source, callbacks: CallbackList, progres
             logs = trainer.logs() if watched or progress.wants() else None
             progress.advance(done, logs)
             callbacks.on_test_batch_end(done - 1, logs)
+            if trainer.model.stop_evaluating:
+                break
         if not done:
             raise DataError("There was nothing to evaluate: the data gave no batches.")
         logs = trainer.logs()
@@ -105,6 +108,7 @@ def predict_pass(trainer: Trainer, source: Source, callbacks: CallbackList, prog
         DataError: it has none. ShapeError: the outputs of two batches cannot stand in one array.
     """
     source.restart()
+    trainer.model.stop_predicting = False
     callbacks.on_predict_begin()
     predict = predictor(trainer, backend)
     parts: list[Parts] = []
@@ -119,6 +123,8 @@ def predict_pass(trainer: Trainer, source: Source, callbacks: CallbackList, prog
             part.add(result)
         progress.advance(i + 1, {} if progress.wants() else None)
         callbacks.on_predict_batch_end(i, {"outputs": tree.pack_sequence_as(form, results)})
+        if trainer.model.stop_predicting:
+            break
     callbacks.on_predict_end()
     if not parts:
         raise DataError("There was nothing to predict: the data gave no batches.")

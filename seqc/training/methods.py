@@ -27,8 +27,12 @@ class TrainingMethods(Hooks):
 
     Attributes:
         stop_training: a callback that sets it ends the training after the batch, or epoch, under way.
+        stop_evaluating, stop_predicting: the same for an evaluation, or validation, and for a prediction.
         history: the History of the latest run.
     """
+
+    stop_evaluating = False
+    stop_predicting = False
 
     def __init__(self) -> None:
         self._trainer = Trainer(self)  # type: ignore[arg-type]  # a model has what this part of it lacks
@@ -116,13 +120,24 @@ class TrainingMethods(Hooks):
 
     @property
     def optimizer(self) -> Any:
-        """The optimizer that `compile` was given, None before."""
+        """The optimizer that `compile` was given; before, there is none."""
         return self._trainer.compiled.optimizer
+
+    @optimizer.setter
+    def optimizer(self, optimizer: Any) -> None:
+        self._trainer.compiled.optimizer = optimizers.get(optimizer)
+        self._trainer.forget_steps()
 
     @property
     def loss(self) -> Any:
-        """The loss, or the losses, that `compile` was given."""
-        return self._trainer.compiled.given_loss
+        """The loss, or the losses, given to `compile`, None before; what is set is for a step of one's own."""
+        settings = self._trainer.settings
+        return None if settings is None else settings.shown_loss
+
+    @loss.setter
+    def loss(self, loss: Any) -> None:
+        self._trainer.compiled.shown_loss = loss
+        self._trainer.forget_steps()
 
     @property
     def metrics_names(self) -> list[str]:

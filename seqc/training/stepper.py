@@ -48,8 +48,10 @@ class Stepper(Totals):
         super().__init__(model)
         self._steps: dict[Any, Step] = {}
         self._kept = Kept()
-        # What a step depends on besides the data: which layers train, and the optimizer's variables.
-        self.flags: tuple[tuple[bool, int], ...] = ()
+        # What a step depends on besides the data: which layers and weights train, and the optimizer's variables.
+        self.flags: tuple[Any, ...] = ()
+        # The same as it was when training began: what a callback freezes counts from the next run on.
+        self._trained_with: tuple[Any, ...] = ()
         self._slots: tuple[int, ...] = ()
         # Whether a layer keeps states from one batch to the next, which ties steps to the size of a batch.
         self._stateful = False
@@ -133,7 +135,8 @@ class Stepper(Totals):
         """Returns a step for batches of any size, or, if `sized`, of this one."""
         rows = len(batch[0]) if sized and batch[0] is not None else None
         form = repr(batch.forms) if isinstance(batch, FormedBatch) else None
-        key = (kind, self.flags, self._slots if kind == "train" else None, rows, form, *map(_kind_of, batch))
+        state = (self._trained_with, self._slots) if kind == "train" else (self.flags, None)
+        key = (kind, *state, rows, form, *map(_kind_of, batch))
         if key in self._steps:
             return self._steps[key]
         try:
@@ -189,6 +192,8 @@ class Stepper(Totals):
         if not compiled.optimizer.built:
             compiled.optimizer.build(variables)
         self._slots = tuple(map(id, compiled.optimizer.variables))
+        self._look_at_layers()
+        self._trained_with = self.flags
         return compiled
 
     # -- data --------------------------------------------------------------------------------------------------------
@@ -219,8 +224,11 @@ class Stepper(Totals):
 
     def _look_at_layers(self) -> None:
         owners = list(self.model._owners())
-        # Whether each layer trains, and how often its meaning has changed.
-        self.flags = tuple((owner.trainable, getattr(owner, "changes", 0)) for owner in owners)
+        # Whether each layer and weight trains, and how often the layer's meaning has changed.
+        self.flags = (
+            *((owner.trainable, getattr(owner, "changes", 0)) for owner in owners),
+            *(variable.trainable for owner in owners for variable in owner._variables),
+        )
         self._stateful = any(getattr(owner, "stateful", False) for owner in owners)
 
     def _inputs(self, x: Any) -> list[Array]:
@@ -343,7 +351,9 @@ class Stepper(Totals):
         compiled, names = self.compiled, self.model._output_names()
         if len(compiled.heads) != len(names):
             given = (compiled.given_loss, compiled.given_metrics, compiled.given_weighted, compiled.loss_weights)
+            shown = compiled.shown_loss
             self.settings = compiled = Compiled(compiled.optimizer, *given, names, self._unnamed(names), self._keyed)
+            compiled.shown_loss = shown
         return compiled
 
     @property

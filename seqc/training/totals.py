@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 from weakref import ref
 
-from seqc.errors import NotBuiltError
+from seqc.errors import NotCompiledError
 from seqc.graph.tracing import Variable
 from seqc.sure import present
 from seqc.training.compiled import Compiled, each_alone, plain
@@ -46,10 +46,10 @@ class Totals:
         """What `compile` set up.
 
         Raises:
-            NotBuiltError: it was not called.
+            NotCompiledError: it was not called.
         """
         if self.settings is None:
-            raise NotBuiltError(
+            raise NotCompiledError(
                 "You must call `compile()` before using the model: model.compile(optimizer=..., loss=...)."
             )
         return self.settings

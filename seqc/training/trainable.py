@@ -22,6 +22,8 @@ class Trainable(Protocol):
     name: str
     built: bool
     stop_training: bool
+    stop_evaluating: bool
+    stop_predicting: bool
     _trainer: Trainer
     _added_losses: tuple[Array, ...]
     # The forms of what it takes and gives: one tensor, or lists and dictionaries of them.
@@ -55,7 +57,7 @@ class Trainable(Protocol):
     def _output_shapes(self) -> Sequence[tuple[int | None, ...]]:
         """Returns the shape of each output, the batch first."""
 
-    def _owners(self, trained: bool = False) -> Iterator[Any]:
+    def _owners(self) -> Iterator[Any]:
         """Yields the model and the layers in it."""
 
     @property
