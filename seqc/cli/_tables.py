@@ -62,8 +62,8 @@ def read_table(
 
     Args:
         inputs: the model's. targets: columns of labels. missing: what to put where a number is missing.
-        classes: what labels that are texts say, by column; where it is given, labels of other columns are numbers: texts
-        would be numbered by those that happen to be there. numbers: whether labels may be numbers there, too.
+        classes: what labels that are texts say, by column; where it is given, labels of other columns are numbers:
+        texts would be numbered by those that happen to be there. numbers: whether labels may be numbers there, too.
 
     Raises:
         ConfigError: there is no such column. DataError: the columns do not fit the inputs, a cell cannot be read, or
