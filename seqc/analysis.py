@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from seqc.model import Model
 
 
+# How operations of a model that are of no layer are called.
+BETWEEN = "(operations)"
+
+
 @dataclass(frozen=True)
 class LayerFacts:
     """One layer: `shape` of its result as Keras shows it, `parameters` in its weights, `flops` for one sample.
@@ -49,7 +53,7 @@ class LayerFacts:
 
 
 def describe_layers(model: Model, sizes: Mapping[str, int] | None = None) -> list[LayerFacts]:
-    """Returns the facts of each layer of a built model.
+    """Returns the facts of each layer of a built model, and of what it computes between them, if it does, as one more.
 
     Args:
         sizes: of symbolic axes, by the names that `unknown_sizes` gives; the batch is one sample.
@@ -59,12 +63,16 @@ def describe_layers(model: Model, sizes: Mapping[str, int] | None = None) -> lis
     """
     graph, _ = model.graph()
     flops = flops_by_scope(graph, {"batch": 1, **(sizes or {})}, len(model._ports()))
-    return [
+    found = [
         LayerFacts(
-            one.name, type(one).__name__, one.output_shape_seen or (), one.count_params(), flops.get(one.name, 0)
+            one.name, type(one).__name__, one.output_shape_seen or (), one.count_params(), flops.pop(one.name, 0)
         )
         for one in model.layers
     ]
+    if any(between != 0 for between in flops.values()):
+        known = [n for n in flops.values() if n is not None]
+        found.append(LayerFacts(BETWEEN, "", (), 0, sum(known) if len(known) == len(flops) else None))
+    return found
 
 
 def unknown_sizes(graph: Graph) -> list[str]:

@@ -77,6 +77,10 @@ class Functional(Model):
         if not trainable:
             self.trainable = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        # First what comes first, so that each value finds its inputs taken along already: a deep model is a long chain.
+        return {"_order": self._order, **super().__getstate__()}
+
     def _check_names(self) -> None:
         seen: dict[str, Layer] = {}
         for layer in self._called:

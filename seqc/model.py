@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
@@ -171,6 +172,9 @@ class Model(TrainingMethods, OwnCall):
             NotBuiltError: the input shape is not known.
         """
         return self._itself().graph(batch_shape)
+
+    def __copy__(self) -> Any:
+        return copy.deepcopy(self)  # as in Keras: weights and an optimizer that two models share fit neither
 
     def __getstate__(self) -> dict[str, Any]:
         return super().__getstate__() | {"_graph_of_call": None}

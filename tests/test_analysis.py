@@ -227,3 +227,11 @@ def test_every_operation_of_a_training_step_has_a_rule(stack: Any, shape: Any, l
     assert ten is not None
     assert one < ten < 10 * one
     assert step_flops(graph, {}) is None
+
+
+def test_operations_between_layers_count() -> None:
+    x = keras.Input((3,))
+    model = keras.Model(x, keras.layers.Dense(2)(keras.ops.exp(x) + x))
+    facts = {f.name: f.flops for f in describe_layers(model)}
+    assert facts.pop("(operations)") == 6
+    assert sum(n or 0 for n in facts.values()) == 14

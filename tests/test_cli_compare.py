@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from seqc import losses
-from seqc.cli._compare import classes, compare_predictions, median_seconds, true_classes
+from seqc.cli._compare import classes, compare_predictions, counted, median_seconds, true_classes
 
 CASES: list[tuple[Any, list[list[float]], list[Any] | None]] = [
     ("sparse_categorical_crossentropy", [[0.1, 0.7, 0.2]], [1]),
@@ -84,3 +84,14 @@ def test_times_are_medians_of_runs_in_turn() -> None:
     assert calls == ["a", "b"] * 3
     assert first >= 0
     assert second >= 0
+
+
+def test_labels_are_the_classes_that_their_loss_means() -> None:
+    zeros = np.zeros((3, 1), np.int64)
+    assert true_classes([-1, 1, -1], zeros, losses.Hinge()).ravel().tolist() == [0, 1, 0]  # type: ignore[union-attr]
+    soft = true_classes([0.9, 0.1, 0.6], zeros, losses.BinaryCrossentropy())
+    assert soft is not None
+    assert soft.ravel().tolist() == [1, 0, 1]
+    loss = losses.SparseCategoricalCrossentropy(ignore_class=-1)
+    truth, predicted = counted(np.array([0, -1, 2]), np.array([0, 1, 1]), loss)
+    assert (truth.tolist(), predicted.tolist()) == ([0, 2], [0, 1])

@@ -14,7 +14,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from kit.cli_models import seqc, seqc_json
-from seqc import Input, Model, layers, utils
+from seqc import Input, Model, Sequential, layers, utils
+from seqc.cli._node_times import _medians
+from seqc.cli._onnx import list_nodes
 
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz's program dot is not installed")
 
@@ -239,3 +241,28 @@ def test_bisect_needs_a_model_and_the_names_that_seqc_gives(folder: Path) -> Non
     assert "given with --against" in seqc("verify", "a.onnx", "--bisect", code=2).stderr
     name = rewritten(folder, "h.onnx", rename)
     assert "has no 'conv/Conv' inside" in seqc("verify", name, "--against", "m.keras", "--bisect", code=1).stdout
+
+
+def test_functions_of_a_file_are_looked_into(tmp_path: Path) -> None:
+    for name in ("relu", "tanh"):
+        utils.set_random_seed(0)
+        model = Sequential([Input((3,)), layers.Dense(4, name, name="h")])
+        model.export(tmp_path / f"{name}.onnx", functions=True, verbose=False)
+    a, b = (str(tmp_path / f"{name}.onnx") for name in ("relu", "tanh"))
+    assert [change["what"] for change in difference(a, b, 1)["nodes"]] == ["nodes"]
+    assert seqc_json("inspect", a)["totals"]["flops"] == 32
+
+
+def test_weights_in_constant_nodes_are_parameters() -> None:
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", d]) for n, d in (("x", 4), ("y", 3))]
+    value = numpy_helper.from_array(np.ones((4, 3), np.float32))
+    nodes = [helper.make_node("Constant", [], ["w"], value=value), helper.make_node("MatMul", ["x", "w"], ["y"])]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:])
+    assert sum(node.parameters for node in list_nodes(helper.make_model(graph), {})) == 12
+
+
+def test_nodes_that_onnxruntime_joined_are_timed_at_their_layer() -> None:
+    names = ("fused h/Gemm_kernel_time", "k/Gemm_kernel_time")
+    events: list[dict[str, Any]] = [{"cat": "Node", "name": name, "dur": 2} for name in names]
+    events.append({"name": "model_run", "dur": 4})
+    assert {*_medians(events)[0]} == {"h/Gemm", "k/Gemm"}

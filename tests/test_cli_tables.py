@@ -263,3 +263,49 @@ def test_classes_are_named_where_an_output_has_as_many_scores() -> None:
     one = seqc_keras.Model(x, layers.Dense(3)(x))
     assert _class_names(one, {"kind": ["a", "b", "c"]}) == {one._output_names()[0]: ["a", "b", "c"]}
     assert _class_names(one, {"kind": ["a", "b"]}) == {}
+
+
+def test_labels_that_are_texts_have_the_numbers_of_the_file_quantized(folder: Path) -> None:
+    from seqc.cli.quantize import _samples
+
+    model = seqc_keras.Sequential([seqc_keras.Input((4,)), layers.Dense(3, "softmax", name="kind")])
+    model.export("named.onnx", classes=["apple", "fig", "plum"], verbose=False)
+    model.export("bare.onnx", verbose=False)
+    table(folder / "some.csv", ["plum", "fig", "plum"], X[:3])
+    table(folder / "numbers.csv", [2, 1, 2], X[:3])
+    for name in ("some.csv", "numbers.csv"):
+        assert _samples(Path(name), Path("named.onnx"), ["kind"], None)["y"].tolist() == [2, 1, 2]
+    for source in (Path("bare.onnx"), model):
+        with pytest.raises(DataError, match="holds 'fig', 'plum', and nothing says which number"):
+            _samples(Path("some.csv"), source, ["kind"], None)
+    table(folder / "other.csv", ["plum", "pear"], X[:2])
+    with pytest.raises(DataError, match="'pear', which is none of the classes 'apple', 'fig', 'plum'"):
+        _samples(Path("other.csv"), Path("named.onnx"), ["kind"], None)
+
+
+def test_labels_of_a_second_table_are_numbers_where_those_of_the_first_are(folder: Path) -> None:
+    table(folder / "t.csv")
+    table(folder / "u.csv", ["0", "x", "2"], X[:3])
+    file = write(folder, CLASSIFIER.partition("def data")[0])
+    said = seqc("train", file, "--data", "t.csv", "--test", "u.csv", "--target", "kind", code=2).stderr
+    assert "column 'kind' holds 'x', and nothing says which number such a class has" in said
+
+
+def test_labels_with_underscores_are_texts() -> None:
+    from seqc.cli._tables import _labels
+
+    numbers, said = _labels(np.array(["1_0", "2_0", "1_0"], object), "t.csv", None)
+    assert (numbers.tolist(), said) == ([0, 1, 0], ["1_0", "2_0"])
+
+
+def test_no_file_that_is_read_is_overwritten(folder: Path) -> None:
+    model = seqc_keras.Sequential([seqc_keras.Input((4,), name="x"), layers.Dense(3)])
+    model.export("m.onnx", verbose=False)
+    np.save("x.npy", X[:5].astype(np.float32))
+    before = Path("x.npy").read_bytes()
+    for how in (("x.npy",), ("--input", "x=x.npy")):
+        assert (
+            "x.npy is read, and would be overwritten" in seqc("predict", "m.onnx", *how, "-o", "x.npy", code=2).stderr
+        )
+    assert "m.onnx is read" in seqc("quantize", "m.onnx", "--data", "x.npy", "--log", "m.onnx", code=2).stderr
+    assert Path("x.npy").read_bytes() == before

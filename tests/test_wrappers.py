@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import pickle
 import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -322,3 +324,46 @@ def test_subclasses_and_partial_functions_are_estimators_too() -> None:
 
     fitted = Mine(functools.partial(classifier, units=4), fit_kwargs=QUICK, random_state=0).fit(XS, Y)
     np.testing.assert_array_equal(fitted.predict(XS), make(units=4).fit(XS, Y).predict(XS))
+
+
+def three_classes(X: Any, y: Any) -> Any:
+    model = keras.Sequential([keras.Input(X.shape[1:]), layers.Dropout(0.2), layers.Dense(3, "softmax")])
+    model.compile("adam", "categorical_crossentropy")
+    return model
+
+
+@pytest.mark.parametrize("names", [np.arange(3) + 1, np.array(["a", "b", "c"])], ids=["numbers", "texts"])
+def test_validation_labels_may_stand_in_a_column(names: Any) -> None:
+    x, y = np.eye(3, dtype=np.float32).repeat(4, 0), names.repeat(4)
+    losses = []
+    for labels in (y, y[:, None]):
+        given = {"epochs": 1, "verbose": 0, "validation_data": (x, labels)}
+        estimator = SKLearnClassifier(three_classes, fit_kwargs=given, random_state=0).fit(x, y)
+        losses.append(estimator.history_.history["val_loss"])
+    assert losses[0] == losses[1]
+
+
+def test_a_callback_that_cannot_be_copied_is_used_itself() -> None:
+    class Counting(keras.callbacks.Callback):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lock, self.epochs = threading.Lock(), 0
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.epochs += 1
+
+    counting = Counting()
+    x, y = np.eye(3, dtype=np.float32).repeat(4, 0), np.arange(3).repeat(4)
+    SKLearnClassifier(three_classes, fit_kwargs={"epochs": 2, "verbose": 0, "callbacks": [counting]}).fit(x, y)
+    assert counting.epochs == 2
+
+
+def test_a_seed_gives_the_same_fit_in_several_threads() -> None:
+    x, y = np.eye(3, dtype=np.float32).repeat(4, 0), np.arange(3).repeat(4)
+
+    def outputs(_: int) -> bytes:
+        estimator = SKLearnClassifier(three_classes, fit_kwargs={"epochs": 3, "verbose": 0}, random_state=0)
+        return bytes(estimator.fit(x, y).predict_proba(x).tobytes())
+
+    with ThreadPoolExecutor(3) as pool:
+        assert len({*pool.map(outputs, range(6))}) == 1

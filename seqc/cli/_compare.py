@@ -94,14 +94,29 @@ def classes(predictions: Array, loss: Any) -> Array | None:
     return np.asarray((predictions > middle).astype(np.int64))
 
 
-def true_classes(y: Any, predicted: Array) -> Array | None:
-    """Returns labels as class numbers shaped like the predicted classes, or None where they are not such labels."""
-    labels = np.asarray(y)
+def true_classes(y: Any, predicted: Array, loss: Any = None) -> Array | None:
+    """Returns labels as class numbers shaped like the predicted classes, or None where they are not such labels.
+
+    Args:
+        y: labels. predicted: classes. loss: tells what labels mean: of hinges -1 is class 0, soft ones of binary
+        crossentropies stand for the nearer class.
+    """
+    labels, name = np.asarray(y), object_name(getattr(loss, "fn", loss)).lower()
     if labels.size == predicted.size:
-        return labels.reshape(predicted.shape)
+        shaped = labels.reshape(predicted.shape)
+        if "hinge" in name and "categorical" not in name:
+            return np.asarray((shaped > 0).astype(np.int64))
+        return np.asarray((shaped > 0.5).astype(np.int64)) if name.startswith("binary") else shaped
     if labels.ndim == predicted.ndim + 1 and labels.shape[:-1] == predicted.shape:
         return np.asarray(labels.argmax(-1))
     return None
+
+
+def counted(truth: Array, predicted: Array, loss: Any) -> tuple[Array, Array]:
+    """Returns the classes of labels, and those predicted, without the labels that a loss ignores."""
+    ignored = getattr(loss, "fn_kwargs", {}).get("ignore_class")
+    keep = np.ones(truth.shape, bool) if ignored is None else truth != ignored
+    return truth[keep], predicted[keep]
 
 
 def median_seconds(first: Callable[[], Any], second: Callable[[], Any], runs: int = RUNS) -> tuple[float, float]:

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 
 from seqc.cli._by_layer import layer_of
-from seqc.cli._onnx import list_nodes, metadata, opsets, ports, read_model
+from seqc.cli._onnx import list_nodes, metadata, opsets, ports, read_model, with_functions_in_place
 from seqc.cli._output import amount, shape_text
 from seqc.cli._self_check import draw_inputs, open_lengths, vocabularies
 from seqc.errors import DataError
@@ -82,6 +82,7 @@ def read_side(path: Path, sizes: Mapping[str, int]) -> Side:
         whole = onnx.load(str(path))
     except Exception as error:  # besides its own errors, onnx lets those of files and protobuf through
         raise DataError(f"{path} cannot be read with its weights: {error}") from error
+    bare, whole = with_functions_in_place(bare), with_functions_in_place(whole)
     nodes = list_nodes(bare, sizes)
     flops = [node.flops for node in nodes]
     facts = {

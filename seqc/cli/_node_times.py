@@ -14,6 +14,8 @@ from seqc.errors import DataError, ExportError
 # Runs whose times count, after some that warm up.
 RUNS, WARM_UP = 50, 5
 # What comes after a name in those of onnxruntime's own nodes and of its measurements.
+# and before it, since onnxruntime 1.32.
+_FUSED = "fused "
 _ADDED = ("_kernel_time", "_nchwc")
 
 
@@ -49,7 +51,7 @@ def _medians(events: Any) -> tuple[dict[str, float], float]:
     whole: list[float] = []
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
-            name = str(event["name"])
+            name = str(event["name"]).removeprefix(_FUSED)
             for added in _ADDED:
                 name = name.removesuffix(added)
             spent.setdefault(name, []).append(event["dur"] * 1e-6)

@@ -140,7 +140,7 @@ def list_nodes(model: onnx.ModelProto, sizes: Mapping[str, int]) -> list[Node]:
     """
     inferred = _infer(model, sizes)
     graph = inferred.graph
-    weights: dict[str, TensorProto] = {t.name: t for t in graph.initializer}
+    weights: dict[str, TensorProto] = {t.name: t for t in graph.initializer} | _constants(graph)
     shapes: dict[str, Shape] = {v.name: _shape(v) for v in (*graph.input, *graph.value_info, *graph.output) if _has(v)}
     shapes |= {name: tuple(t.dims) for name, t in weights.items()}
     types = {v.name: v.type.tensor_type.elem_type for v in (*graph.input, *graph.value_info, *graph.output)}
@@ -157,6 +157,21 @@ def list_nodes(model: onnx.ModelProto, sizes: Mapping[str, int]) -> list[Node]:
         moved = None if None in results else sum(b for b in results if b is not None)
         nodes.append(Node(node.name, node.op_type, given, made, parameters, _flops(node, given, made), stored, moved))
     return nodes
+
+
+def _constants(graph: onnx.GraphProto) -> dict[str, TensorProto]:
+    """Returns the tensors of Constant nodes, which some programs write in the place of initializers."""
+    nodes = [node for node in graph.node if node.op_type == "Constant" and node.output]
+    return {node.output[0]: a.t for node in nodes for a in node.attribute if a.HasField("t")}
+
+
+def with_functions_in_place(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Returns a model with the nodes of its functions where they are called."""
+    if not model.functions:
+        return model
+    from onnx.inliner import inline_local_functions
+
+    return inline_local_functions(model)
 
 
 def _infer(model: onnx.ModelProto, sizes: Mapping[str, int]) -> onnx.ModelProto:

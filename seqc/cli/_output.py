@@ -87,6 +87,13 @@ def check_output(path: Path, *endings: str) -> None:
     check_target(path)
 
 
+def keep_apart(path: Path, *read: Path) -> None:
+    """Raises ConfigError where the file to write is one of those that are read."""
+    for source in read:
+        if path.exists() and source.exists() and path.samefile(source):
+            raise ConfigError(f"{path} is read, and would be overwritten: give another file to write.")
+
+
 def count(number: int, thing: str) -> str:
     """Returns a number of things: "1 thread", "2 threads"."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"

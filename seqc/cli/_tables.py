@@ -56,12 +56,14 @@ def read_table(
     targets: Sequence[str] = (),
     missing: float | None = None,
     classes: Mapping[str, list[str]] | None = None,
+    numbers: bool = False,
 ) -> Labelled:
     """Returns what a table holds for a model.
 
     Args:
         inputs: the model's. targets: columns of labels. missing: what to put where a number is missing.
-        classes: what labels that are texts say, of another table of the same kind.
+        classes: what labels that are texts say, by column; where it is given, labels of other columns are numbers:
+        texts would be numbered by those that happen to be there. numbers: whether labels may be numbers there, too.
 
     Raises:
         ConfigError: there is no such column. DataError: the columns do not fit the inputs, a cell cannot be read, or
@@ -87,7 +89,8 @@ def read_table(
             found = _collected(reader.chunks(STEP), {p.name: p.dtype for p in inputs}, _LABEL)
     y, said = {}, {}
     for name in targets:
-        y[name], kinds = _labels(found.pop(_LABEL + name), f"{path}, column '{name}'", (classes or {}).get(name))
+        known = None if classes is None else classes.get(name, [])
+        y[name], kinds = _labels(found.pop(_LABEL + name), f"{path}, column '{name}'", known, numbers)
         if kinds is not None:
             said[name] = kinds
     return Labelled(found, y, said)
@@ -179,8 +182,12 @@ class _Parts:
         return np.memmap(self._file, self._held[0].dtype, "r", shape=shape) if prod(shape) else np.empty(shape)
 
 
-def _labels(cells: Array, what: str, known: list[str] | None) -> tuple[Array, list[str] | None]:
+def _labels(cells: Array, what: str, known: list[str] | None, numbers: bool = False) -> tuple[Array, list[str] | None]:
     """Returns labels as numbers, and what they say where they are texts.
+
+    Args:
+        known: what texts may say, in the order of their numbers, empty where labels are numbers; None, whatever there
+        is. numbers: whether labels may be numbers although texts are known.
 
     Raises:
         DataError: one is missing, or none of those known.
@@ -194,16 +201,31 @@ def _labels(cells: Array, what: str, known: list[str] | None) -> tuple[Array, li
     gaps = [i for i, text in enumerate(texts) if text.lower() in MISSING]
     if gaps:
         raise DataError(f"{what} has no value in {len(gaps)} of {len(texts)} rows, the first is row {gaps[0]}.")
-    if known is None:
-        for kind in (np.int64, np.float64):
-            with contextlib.suppress(ValueError, OverflowError):
-                return np.array([kind(text) for text in texts]), None
+    others = sorted(set(texts) - set(known or ()))
+    if not known or (numbers and others):
+        found = _numbers(texts)
+        if found is not None:
+            return found, None
     classes = sorted(set(texts)) if known is None else known
-    others = sorted(set(texts) - set(classes))
-    if others:
+    if not classes:
+        raise DataError(
+            f"{what} holds {_quoted([t for t in others if _numbers([t]) is None][:5])}, and nothing says which number "
+            "such a class has: number the labels."
+        )
+    if known is not None and others:
         raise DataError(f"{what} holds {_quoted(others[:5])}, which is none of the classes {_quoted(classes[:20])}.")
     places = {text: place for place, text in enumerate(classes)}
     return np.array([places[text] for text in texts], np.int64), classes
+
+
+def _numbers(texts: Sequence[str]) -> Array | None:
+    """Returns numbers that are written in texts, None where one is something else."""
+    if any("_" in text for text in texts):  # Python reads 1_0 as ten
+        return None
+    for kind in (np.int64, np.float64):
+        with contextlib.suppress(ValueError, OverflowError):
+            return np.array([kind(text) for text in texts])
+    return None
 
 
 def _quoted(names: Sequence[str]) -> str:

@@ -13,14 +13,14 @@ import numpy as np
 from seqc.callbacks import TensorBoard
 from seqc.callbacks.monitor import higher_is_better
 from seqc.cli._backends import Output, compare_outputs, comparison_result, labels_of, speed_text, time_backends
-from seqc.cli._compare import BATCH_SIZE, true_classes
+from seqc.cli._compare import BATCH_SIZE, counted, true_classes
 from seqc.cli._data import Given, check_samples, read_data, read_given, rows, sample_count
 from seqc.cli._output import Screen, count, number
 from seqc.cli._resume import Backup, GrowingCurve
 from seqc.cli._runtime import load_runtime
 from seqc.cli._source import ModelFile, load_file
 from seqc.cli._stopped import Place, kept_when_stopped
-from seqc.errors import ConfigError, MissingDependencyError
+from seqc.errors import ConfigError, DataError, MissingDependencyError
 from seqc.export import compile_graph
 from seqc.export.model import export_model, inference_graph
 from seqc.model import Model
@@ -252,15 +252,20 @@ def _draw(
         show.line(f"\nNo plots: {error}")
         return []
     drawn = [curve]
-    for output, labels in zip(outputs, labels_of(model, y), strict=True):
-        truth = None if output.classes is None or labels is None else true_classes(labels, output.classes)
+    heads = model._trainer.compiled.heads
+    for output, labels, head in zip(outputs, labels_of(model, y), heads, strict=True):
+        truth = None if output.classes is None or labels is None else true_classes(labels, output.classes, head.loss)
         if truth is None or output.classes is None:
             continue
         several = len(outputs) > 1
         suffix, of = (f"_{output.name.replace('/', '_')}", f", {output.name}") if several else ("", "")
         matrix = options.output / f"confusion{suffix}.png"
-        plots.confusion_matrix(truth, output.classes, matrix, title=f"{name}{of}: test samples")
-        drawn.append(matrix)
+        try:
+            pair = counted(truth, output.classes, head.loss)
+            plots.confusion_matrix(*pair, matrix, title=f"{name}{of}: test samples")
+            drawn.append(matrix)
+        except DataError as error:
+            show.line(f"\nNot drawn: {matrix}: {error}")
     show.line(f"\nDrawn: {', '.join(map(str, drawn))}")
     return drawn
 

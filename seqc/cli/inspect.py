@@ -123,7 +123,7 @@ def _model_file(show: Screen, source: Path, sizes: Mapping[str, int], wanted: Wa
 def _layers(
     show: Screen, source: Path, model: Any, sizes: Mapping[str, int], wanted: Wanted, of_file: Any = None
 ) -> None:
-    from seqc.analysis import describe_layers, unknown_sizes
+    from seqc.analysis import BETWEEN, describe_layers, unknown_sizes
     from seqc.cli._source import load_source
     from seqc.export.model import inference_graph
 
@@ -147,14 +147,14 @@ def _layers(
     )
     show.line()
     rows = [
-        (f.name, f.kind, _result_text(shape), f"{f.parameters:,}", amount(f.flops))
+        (f.name, f.kind, _result_text(shape) if f.name != BETWEEN else "", f"{f.parameters:,}", amount(f.flops))
         for f, shape in zip(facts, shapes, strict=True)
     ]
     show.table(("layer", "class", "output", "parameters", "FLOPs"), rows, right=(3, 4))
     pictures: list[str] = []
     if wanted.draws:
         about = [("made from", str(source)), ("parameters", f"{model.count_params():,}")]
-        named = [(f.name, f.kind) for f in facts]
+        named = [(f.name, f.kind) for f in facts if f.name != BETWEEN]
         whole = model if of_file is None else load_source(source)  # equal weights are one, such as those not read yet
         pictures = draw(show, wanted, compiled(whole), sizes, title=model.name, facts=about, layers=named)
     show.result(
@@ -169,7 +169,7 @@ def _layers(
                 {"name": f.name, "class": f.kind, "shape": shape, "parameters": f.parameters, "flops": f.flops}
                 for f, shape in zip(facts, shapes, strict=True)
             ],
-            "totals": {"layers": len(facts), "parameters": model.count_params(), "flops": flops},
+            "totals": {"layers": len(model.layers), "parameters": model.count_params(), "flops": flops},
             **({"pictures": pictures} if pictures else {}),
         }
     )
@@ -179,11 +179,12 @@ def _nodes(show: Screen, source: Path, sizes: Mapping[str, int], wanted: Wanted)
     from seqc.cli._beside import beside_rows, files_beside
     from seqc.cli._by_layer import costs_by_layer
     from seqc.cli._node_times import node_seconds
-    from seqc.cli._onnx import list_nodes, metadata, opsets, ports, read_model
+    from seqc.cli._onnx import list_nodes, metadata, opsets, ports, read_model, with_functions_in_place
     from seqc.export.places import not_fit_for
     from seqc.export.places.rules import nodes_in
 
-    model = read_model(source)
+    read = read_model(source)
+    model = with_functions_in_place(read)
     inputs, outputs = ports(model.graph.input), ports(model.graph.output)
     check_names(sizes, {d for p in inputs for d in p.shape if isinstance(d, str)})
     nodes = list_nodes(model, sizes)
@@ -202,6 +203,7 @@ def _nodes(show: Screen, source: Path, sizes: Mapping[str, int], wanted: Wanted)
             *beside_rows(source, files_beside(model)),
             *(("input", f"{p.name} {p.dtype}{shape_text(p.shape)}") for p in inputs),
             *(("output", f"{p.name} {p.dtype}{shape_text(p.shape)}") for p in outputs),
+            *([("functions", f"{len(read.functions):,}, whose nodes follow")] if read.functions else []),
             ("nodes", f"{len(nodes):,} ({', '.join(f'{n} {kind}' for kind, n in kinds.items())})"),
             ("parameters", f"{parameters:,}"),
             ("FLOPs", _flops_text(flops, open_axes, "at these sizes" if batch & set(sizes) else "per sample")),

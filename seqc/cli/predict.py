@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqc.cli._errors import Debug
-from seqc.cli._output import MOST_THREADS, AsJson, check_output, count, duration, screen, shape_text
+from seqc.cli._output import MOST_THREADS, AsJson, check_output, count, duration, keep_apart, screen, shape_text
 from seqc.text import label
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def predict(
         check_output(output, *ENDINGS)
         require_file(model)
         refuse_other_kinds(model, ONNX)
+        keep_apart(output, model, *([] if x is None else [x]), *(Path(text.partition("=")[2]) for text in named or ()))
         start = time.perf_counter()
         loaded = runtime.load(model, device=device.value, threads=threads)
         load_seconds = time.perf_counter() - start

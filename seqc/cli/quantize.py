@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqc.cli._errors import Debug
-from seqc.cli._output import MOST_THREADS, AsJson, Screen, check_output, count, screen
+from seqc.cli._output import MOST_THREADS, AsJson, Screen, check_output, count, keep_apart, screen
 from seqc.errors import ConfigError, QuantizationError
 
 if TYPE_CHECKING:
@@ -93,6 +94,9 @@ def quantize(
     one by the name of an output), or without labels the agreement with the float model, and measured on other samples
     than those that calibrate. If nothing is as good as asked, nothing is written and the exit code is 1.
 
+    Labels of a table that are texts are the classes that the file names (`seqc train` and --classes of `seqc export`
+    put them there); without them, labels are class numbers.
+
     Every trial is kept in a log beside the output, so that a run that was stopped goes on where it was, and one that
     asks for something else starts with what is known. It holds for the same model, data, processor and onnxruntime.
 
@@ -110,6 +114,8 @@ def quantize(
         target = output or model.with_suffix(".quantized.onnx")
         check_output(target, ".onnx")
         trials = log or target.with_suffix(".trials.jsonl")
+        keep_apart(trials, model, data)
+        keep_apart(target, data)
         drop = parse_drop(max_drop)
         source = _source(model)
         samples = _samples(data, source, labels or [], missing)
@@ -153,14 +159,30 @@ def _samples(path: Path, model: Any, labels: Sequence[str], missing: float | Non
     from seqc.cli._tables import is_table, read_table
 
     if is_table(path):
-        ports = ports_of(load_runtime("seqc quantize").load(model)) if isinstance(model, Path) else model._ports()
-        found = read_table(path, ports, labels, missing)
+        loaded = load_runtime("seqc quantize").load(model) if isinstance(model, Path) else None
+        ports = model._ports() if loaded is None else ports_of(loaded)
+        classes = {} if loaded is None else _class_names(loaded.metadata, labels)
+        found = read_table(path, ports, labels, missing, classes, numbers=True)
         return found.x | ({"y": found.y[labels[0]]} if len(labels) == 1 else found.y)
     if labels or missing is not None:
         raise ConfigError("--target and --missing are for tables, .csv and .parquet; arrays have names.")
     if path.suffix not in (".npz", ".npy"):
         raise ConfigError(f"--data takes a .npz or .npy file of NumPy, or a .csv or .parquet table; got {path}.")
     return read_array(path) if path.suffix == ".npy" else read_archive(path)
+
+
+def _class_names(metadata: Mapping[str, str], labels: Sequence[str]) -> dict[str, list[str]]:
+    """Returns what a file says that its classes are called, by the columns of their labels."""
+    from seqc.export.about import CLASSES
+
+    try:
+        said = json.loads(metadata.get(CLASSES, "{}"))
+    except (ValueError, RecursionError):
+        return {}
+    named = {name: [str(c) for c in said[name]] for name in said} if isinstance(said, dict) else {}
+    if len(labels) == 1 and len(named) == 1:
+        return {labels[0]: next(iter(named.values()))}
+    return {name: named[name] for name in labels if name in named}
 
 
 class _OnTrial:

@@ -47,7 +47,7 @@ class SKLBase(BaseEstimator):
         trained itself.
         model_kwargs: arguments for the function.
         fit_kwargs: arguments for `model.fit`; those of `fit` itself come before them. Callbacks among them are copied
-        for every fit; those given to `fit` are not.
+        for every fit, if they can be; those given to `fit` are not.
         random_state: a seed from which everything random in a fit follows, whatever was drawn before; None leaves it to
         `seqc.utils.set_random_seed`. Keras has no such argument.
 
@@ -202,5 +202,16 @@ def _own(given: Mapping[str, Any] | None) -> dict[str, Any]:
     """Returns arguments for `model.fit` with callbacks that a fit may change."""
     found = dict(given or {})
     if found.get("callbacks") is not None:
-        found["callbacks"] = copy.deepcopy(found["callbacks"])
+        given = found["callbacks"]
+        several = isinstance(given, list | tuple)
+        copies = [_copied(callback) for callback in (given if several else [given])]
+        found["callbacks"] = copies if several else copies[0]
     return found
+
+
+def _copied(callback: Any) -> Any:
+    """Returns a copy of a callback, or itself where it holds what cannot be copied, such as an open file."""
+    try:
+        return copy.deepcopy(callback)
+    except Exception:  # whatever the objects in it say of it
+        return callback

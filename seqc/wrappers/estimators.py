@@ -193,6 +193,8 @@ class SKLearnClassifier(ClassifierMixin, SKLBase):
         held = options.get("validation_data")
         if isinstance(held, tuple | list) and len(held) in (2, 3):
             x, labels = validate_data(self, held[0], reset=False, allow_nd=True), np.asarray(held[1])
+            if self._exclusive and labels.ndim == 2 and labels.shape[1] == 1:
+                labels = labels[:, 0]
             options["validation_data"] = (x, self._encode(labels) if labels.ndim == 1 else labels, *held[2:])
 
     def __sklearn_tags__(self) -> Any:
