@@ -202,7 +202,7 @@ def weighted(layer: Any, inputs: Any) -> Any:
 
 
 class Attends(layers.MultiHeadAttention):
-    def _compute_attention(
+    def _compute_attention(  # type: ignore[override]
         self,
         query: Any,
         key: Any,
@@ -216,7 +216,7 @@ class Attends(layers.MultiHeadAttention):
 
 
 class AttendsInGroups(layers.GroupQueryAttention):
-    def _compute_attention(
+    def _compute_attention(  # type: ignore[override]
         self, query: Any, key: Any, value: Any, attention_mask: Any = None, training: Any = None
     ) -> Any:
         scores = ops.einsum("bqhd,bkhd->bhqk", query, key) * self._inverse_sqrt_head_dim
@@ -235,12 +235,12 @@ class LooksAhead(layers.MultiHeadAttention):
 
 
 class Masks(layers.MultiHeadAttention):
-    def _compute_attention_mask(self, query: Any, value: Any, **masks: Any) -> Any:
+    def _compute_attention_mask(self, query: Any, value: Any, **masks: Any) -> Any:  # type: ignore[override]
         return ops.convert_to_tensor(np.tril(np.ones((1, 4, 5)), -1) < 1)
 
 
 class Calls(layers.MultiHeadAttention):
-    def call(self, query: Any, value: Any, key: Any = None, training: Any = None) -> Any:
+    def call(self, query: Any, value: Any, key: Any = None, training: Any = None) -> Any:  # type: ignore[override]
         parts = self._query_dense(query), self._key_dense(value), self._value_dense(value)
         return self._output_dense(self._compute_attention(*parts, training=training)[0])
 
