@@ -186,3 +186,149 @@ def test_what_is_projected_from_one_tensor_is_one_product(
     feeds = {f"x{i}": np.random.default_rng(i).normal(size=(2, 5 + i, 32)).astype("float32") for i in range(sources)}
     (y,) = onnxruntime.InferenceSession(path).run(None, feeds)
     np.testing.assert_allclose(y, model.predict(list(feeds.values()), verbose=0), rtol=1e-4, atol=1e-5)
+
+
+def waves(*shape: int, of: Any = np.sin) -> Any:
+    return of(np.arange(np.prod(shape))).reshape(shape).astype("float32")
+
+
+QUERY, VALUE = waves(2, 4, 6), waves(2, 5, 6, of=np.cos)
+
+
+def weighted(layer: Any, inputs: Any) -> Any:
+    layer(*inputs)
+    layer.set_weights([waves(*w.shape) * 0.3 for w in layer.get_weights()])
+    return layer
+
+
+class Attends(layers.MultiHeadAttention):
+    def _compute_attention(  # type: ignore[override]
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        attention_mask: Any = None,
+        training: Any = None,
+        return_attention_scores: Any = False,
+    ) -> Any:
+        scores = ops.einsum("bqhd,bkhd->bhqk", query, key) * self._inverse_sqrt_key_dim
+        return ops.einsum("bhqk,bkhd->bqhd", ops.sigmoid(scores), value), None
+
+
+class AttendsInGroups(layers.GroupQueryAttention):
+    def _compute_attention(  # type: ignore[override]
+        self, query: Any, key: Any, value: Any, attention_mask: Any = None, training: Any = None
+    ) -> Any:
+        scores = ops.einsum("bqhd,bkhd->bhqk", query, key) * self._inverse_sqrt_head_dim
+        return ops.einsum("bhqk,bkhd->bqhd", ops.sigmoid(scores), value), None
+
+
+class Weighs(layers.MultiHeadAttention):
+    def _masked_softmax(self, attention_scores: Any, attention_mask: Any = None) -> Any:
+        found = ops.exp(attention_scores)
+        return found / (1 + ops.sum(found, -1, keepdims=True))
+
+
+class LooksAhead(layers.MultiHeadAttention):
+    def _compute_causal_mask(self, query: Any, value: Any = None) -> Any:
+        return ops.flip(super()._compute_causal_mask(query, value), -1)
+
+
+class Masks(layers.MultiHeadAttention):
+    def _compute_attention_mask(self, query: Any, value: Any, **masks: Any) -> Any:  # type: ignore[override]
+        return ops.convert_to_tensor(np.tril(np.ones((1, 4, 5)), -1) < 1)
+
+
+class Calls(layers.MultiHeadAttention):
+    def call(self, query: Any, value: Any, key: Any = None, training: Any = None) -> Any:  # type: ignore[override]
+        parts = self._query_dense(query), self._key_dense(value), self._value_dense(value)
+        return self._output_dense(self._compute_attention(*parts, training=training)[0])
+
+
+class Scores(layers.Attention):
+    def _calculate_scores(self, query: Any, key: Any) -> Any:
+        return 3.0 * super()._calculate_scores(query, key) + ops.arange(5.0)
+
+
+class Applies(layers.Attention):
+    def _apply_scores(self, scores: Any, value: Any, scores_mask: Any = None, training: Any = False) -> Any:
+        weights = ops.sigmoid(scores)
+        return ops.matmul(weights, value), weights
+
+
+class Adds(layers.AdditiveAttention):
+    def _calculate_scores(self, query: Any, key: Any) -> Any:
+        return 5.0 * super()._calculate_scores(query, key)
+
+
+# Parts that Keras lets users override; what Keras 3.15 gives for the third query of the second sample.
+OVERRIDDEN: list[Any] = [
+    (Attends(2, 3), (QUERY, VALUE), {}, [0.419, 0.93715, 0.59369, -0.2956, -0.91312, -0.69112]),
+    (AttendsInGroups(3, 4, 2), (QUERY, VALUE), {}, [-0.31375, 1.81517, 2.27523, 0.64345, -1.57991, -2.35071]),
+    (Weighs(2, 3, dropout=0.1), (QUERY, VALUE), {}, [0.13627, 0.47559, 0.37766, -0.0675, -0.45059, -0.41942]),
+    (
+        LooksAhead(2, 3, dropout=0.1),
+        (QUERY, VALUE),
+        {"use_causal_mask": True},
+        [0.11332, 0.46747, 0.39182, -0.04406, -0.43944, -0.4308],
+    ),
+    (Masks(2, 3), (QUERY, VALUE), {}, [0.11332, 0.46747, 0.39182, -0.04406, -0.43944, -0.4308]),
+    (Calls(2, 3), (QUERY, VALUE), {}, [0.1622, 0.51791, 0.39745, -0.08842, -0.493, -0.44432]),
+    (Scores(), ([QUERY, VALUE],), {}, [-0.81978, 0.03598, 0.85866, 0.89189, 0.10512, -0.7783]),
+    (Applies(), ([QUERY, VALUE],), {}, [-1.54449, 1.22992, 2.87355, 1.87525, -0.84715, -2.79068]),
+    (Adds(), ([QUERY, VALUE],), {}, [-0.15642, 0.69978, 0.9126, 0.28638, -0.60314, -0.93814]),
+]
+
+
+@pytest.mark.parametrize(("layer", "inputs", "options", "expected"), OVERRIDDEN, ids=lambda x: type(x).__name__)
+def test_overridden_parts_are_called(layer: Any, inputs: Any, options: Any, expected: list[float]) -> None:
+    found = np.asarray(weighted(layer, inputs)(*inputs, **options))
+    np.testing.assert_allclose(found[1, 2], expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("dtype", ["mixed_float16", "float16"])
+@pytest.mark.parametrize(
+    ("layer", "last"),
+    [
+        (layers.Attention, [-0.698, 0.199, 0.914, 0.788, -0.062, -0.855]),
+        (layers.AdditiveAttention, [-0.604, 0.315, 0.945, 0.706, -0.182, -0.903]),
+    ],
+)
+def test_where_all_is_masked_half_precision_sees_all_alike(dtype: str, layer: Any, last: list[float]) -> None:
+    mask = np.arange(10).reshape(2, 5) > 6
+    found = weighted(layer(dtype=dtype), ([QUERY, VALUE],))([QUERY, VALUE], mask=[None, mask])
+    np.testing.assert_allclose(found[0, 1], [0.777, 0.836, 0.126, -0.7, -0.882, -0.253], atol=1e-3)
+    np.testing.assert_allclose(found[1, 1], last, atol=1.5e-3)
+
+
+@pytest.mark.parametrize(
+    ("layer", "causal", "expected"),
+    [
+        (layers.Attention(), False, [-0.8247, -0.65013, 0.12217, 0.78214, 0.72302]),
+        (layers.Attention(), True, [-0.93084, -0.6263, 0.25406, 0.90083, 0.71939]),
+        (
+            layers.Attention(use_scale=True, score_mode="concat"),
+            False,
+            [-0.43761, -0.01746, 0.41874, 0.46995, 0.08909],
+        ),
+        (layers.AdditiveAttention(use_scale=False), False, [-0.43761, -0.01746, 0.41874, 0.46995, 0.08909]),
+    ],
+)
+def test_attention_takes_more_axes(layer: Any, causal: bool, expected: list[float]) -> None:
+    x = waves(2, 3, 4, 5)
+    np.testing.assert_allclose(layer([x, x], use_causal_mask=causal)[1, 2, 1], expected, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("mask", "expected"),
+    [
+        (np.array([1, 0, 1, 1], bool), [0.63695, 0.0, 0.25338, 0.10967]),
+        (np.array([[1, 0, 1, 1]] * 3, bool), [0.63695, 0.0, 0.25338, 0.10967]),
+        (np.array([[[0.3, 0.6, 1.0, 0.0]]], "float32"), [0.0, 0.69962, 0.30038, 0.0]),
+        (np.array([[[1, 0, 2, 1]]], "int32"), [0.63695, 0.0, 0.25338, 0.10967]),
+        (np.array([0.5, 0.51, -1, 9], "float32"), [0.0, 0.84328, 0.0, 0.15672]),
+    ],
+)
+def test_softmax_keeps_what_its_mask_has_above_a_half(mask: Any, expected: list[float]) -> None:
+    np.testing.assert_allclose(layers.Softmax()(waves(2, 3, 4), mask=mask)[1, 2], expected, atol=2e-5)
+    assert np.isfinite(layers.Softmax(dtype="float16")(waves(2, 3, 4), mask=np.zeros(4, bool))).all()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 
 import seqc as keras
@@ -298,3 +299,19 @@ def test_weights_of_bfloat16_are_kept_exactly(name: str, tmp_path: Path) -> None
         again.load_weights(path)
     np.testing.assert_array_equal(again.layers[0].kernel.numpy(), model.layers[0].kernel.numpy())
     assert again.layers[0].kernel.dtype == "bfloat16"
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
+@pytest.mark.parametrize("value", [-9999.0, 0.1, -1.0])
+def test_a_file_masks_numbers_that_half_precision_does_not_hold(policy: str, value: float, tmp_path: Path) -> None:
+    keras.config.set_dtype_policy(policy)
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential(
+        [keras.Input((4, 3)), layers.Masking(value), layers.LSTM(3), layers.Dense(1, dtype="float32")]
+    )
+    x = np.sin(np.arange(24)).reshape(2, 4, 3).astype(model.inputs[0].dtype)
+    x[0, 2:] = value
+    model.export(tmp_path / "masked.onnx", verbose=False)
+    session = onnxruntime.InferenceSession(tmp_path / "masked.onnx")
+    (y,) = session.run(None, {session.get_inputs()[0].name: x})
+    np.testing.assert_allclose(y, model.predict(x, verbose=0), atol=2e-3)

@@ -135,3 +135,15 @@ def test_noise_is_the_same_on_both_executors(monkeypatch: pytest.MonkeyPatch) ->
         model.compile("adam", "mse")
         found.append(model.fit(X, X[:, :1], epochs=2, verbose=0, shuffle=False).history["loss"])
     np.testing.assert_allclose(found[0], found[1], rtol=2e-5)
+
+
+@pytest.mark.parametrize("kind", [layers.Dropout, layers.GaussianDropout, layers.AlphaDropout, layers.GaussianNoise])
+def test_a_layer_with_a_seed_draws_anew_at_each_of_its_calls(kind: Any) -> None:
+    layer = kind(0.5, seed=1)
+    inputs = keras.Input((50,))
+    model = keras.Model(inputs, [layer(inputs, training=True), layer(inputs, training=True)])
+    x = np.ones((1, 50), "float32")
+    first, second = model.predict(x, verbose=0)
+    assert not np.array_equal(first, second)
+    alone = keras.Model(inputs, kind(0.5, seed=1, name=layer.name)(inputs, training=True))
+    np.testing.assert_array_equal(alone.predict(x, verbose=0), first)

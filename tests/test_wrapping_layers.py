@@ -133,3 +133,26 @@ def test_identity_gives_trees_back_as_they_are() -> None:
 def test_what_does_not_fit_is_said(make: Any, message: str) -> None:
     with pytest.raises(Exception, match=message):
         make()
+
+
+class Sums(layers.Dense):
+    def call(self, x: Any, training: Any = None) -> Any:
+        return ops.cumsum(super().call(x), axis=1)
+
+
+# What Keras 3.15 gives for the third step of the second sample.
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (lambda: layers.Dense(5, activation="softmax"), [0.16423, 0.15914, 0.1894, 0.23592, 0.25131]),
+        (lambda: layers.Dense(5, activation=lambda z: ops.softmax(z, 1)), [0.16423, 0.15914, 0.1894, 0.23592, 0.25131]),
+        (lambda: Sums(5), [-0.19211, -0.4157, -0.46519, -0.29508, -0.06178]),
+    ],
+    ids=["softmax", "own activation", "own layer"],
+)
+def test_a_dense_that_does_something_else_sees_single_steps(layer: Any, expected: list[float]) -> None:
+    x = np.sin(np.arange(24)).reshape(2, 4, 3).astype("float32")
+    steps = layers.TimeDistributed(layer())
+    steps(x)
+    steps.set_weights([np.sin(np.arange(w.size)).reshape(w.shape) * 0.3 for w in steps.get_weights()])
+    np.testing.assert_allclose(steps(x)[1, 2], expected, atol=2e-5)

@@ -19,6 +19,7 @@ from seqc.graph.strings import STRING
 from seqc.ops.elementwise import Equal
 from seqc.ops.gather import Gather, GatherGrad
 from seqc.ops.strings import LookUp, SplitText
+from seqc.passes.half_precision import RoundTo
 
 Sizes = Mapping[str, int]
 Users = Mapping[Value, list[Value]]
@@ -313,14 +314,18 @@ def exact_values(graph: Graph) -> set[Value]:
 
 
 def _masked_values(graph: Graph, users: Users) -> dict[Value, float]:
-    """Returns, for inputs that are compared with one number, that number: steps that equal it are left out."""
+    """Returns, for inputs that are compared with one number, that number: steps that equal it are left out.
+
+    Where only the rounded input equals it, a number beside it: files must round, too.
+    """
     found: dict[Value, float] = {}
     for x in graph.inputs:
-        for _, user in _reached(x, users):
+        for value, user in _reached(x, users):
             if x.type.is_float and isinstance(user.op, Equal):
                 others = [o.op.array for o in user.inputs if isinstance(o.op, Constant)]
                 if len(others) == 1 and others[0].size == 1 and np.isfinite(others[0]).all():
-                    found[x] = float(others[0].item())
+                    beside = 1 + 1e-5 if isinstance(value.op, RoundTo) else 1.0
+                    found[x] = float(others[0].item()) * beside
     return found
 
 
@@ -349,7 +354,7 @@ def _reached(source: Value, users: Users) -> Iterator[tuple[Value, Value]]:
     while stack:
         value = stack.pop()
         for user in users.get(value, ()):
-            if user.op.kind in ("view", "move") and user not in seen:
+            if (user.op.kind in ("view", "move") or isinstance(user.op, RoundTo)) and user not in seen:
                 seen.add(user)
                 stack.append(user)
             yield value, user

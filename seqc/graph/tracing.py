@@ -6,6 +6,7 @@ recorded as an update that the run returns: nothing changes inside a graph.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -238,6 +239,7 @@ class Trace:
         self.autocast: str | None = None
         self._casts: dict[tuple[Value, str], Value] = {}
         self.streams = 0
+        self._draws: Counter[tuple[Any, ...]] = Counter()  # of layers with seeds
         self._calls = 0  # that are under way, one inside the other
         self._labels: dict[Variable, str] = {}
         self._taken: set[str] = set()
@@ -364,6 +366,16 @@ class Trace:
         """Returns uniform numbers in [0, 1) of the shape of `like`, fresh for every step and place in the graph."""
         self.streams += 1
         return apply(RandomUniform(self.streams), like, self.seed if seed is None else seed, self.step)
+
+    def random_uniform_of(self, who: str, seed: int, stream: int, like: Value) -> Value:
+        """Returns what a layer with a seed of its own draws: at each of its calls in a graph something else.
+
+        Args:
+            stream: tells apart what the layer draws in one call; below 65536.
+        """
+        calls = self._draws[who, seed, stream]
+        self._draws[who, seed, stream] += 1
+        return apply(RandomUniform(stream + (calls << 16)), like, constant(np.int64(seed)), self.step)
 
 
 # The masks of what layers returned outside any trace, called on arrays. By identity: `==` of tensors makes new ones.

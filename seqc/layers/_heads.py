@@ -8,7 +8,7 @@ from typing import Any
 from seqc import ops
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.element_types import float_info
-from seqc.graph.ir import Value, apply
+from seqc.graph.ir import Value, apply, as_value
 from seqc.graph.tracing import current_trace
 from seqc.initializers import Initializer
 from seqc.layers._arguments import BiasArguments, KernelArguments
@@ -105,6 +105,12 @@ class Heads(KernelArguments, BiasArguments, Layer):
         """Returns the sum of the projected values for each query, in the axes of a projected query."""
         raise NotImplementedError
 
+    def _attend(
+        self, query: Value, key: Value, value: Value, seen: Value | None, training: bool, with_scores: bool
+    ) -> tuple[Value, Value]:
+        """Calls `_compute_attention` as Keras does."""
+        raise NotImplementedError
+
     # -- what follows from that --------------------------------------------------------------------------------------
 
     def build(self, query_shape: KerasShape, value_shape: KerasShape, key_shape: KerasShape | None = None) -> None:
@@ -147,13 +153,19 @@ class Heads(KernelArguments, BiasArguments, Layer):
         use_causal_mask: bool = False,
     ) -> Value | tuple[Value, Value]:
         self._refuse_flash_scores(return_attention_scores)
-        masks = (query_mask, value_mask, key_mask)
-        seen = self._seen(query, value, masks, attention_mask, use_causal_mask)
+        seen = self._compute_attention_mask(
+            query,
+            value,
+            query_mask=query_mask,
+            value_mask=value_mask,
+            key_mask=key_mask,
+            attention_mask=attention_mask,
+            use_causal_mask=use_causal_mask,
+        )
         query, value = bare(query), bare(value)
         k = self._project("key", value if key is None else bare(key))
-        scores = self._scores(self._project("query", query), k)
-        weights, kept = self._weigh(scores, seen, return_attention_scores, training)
-        y = self._combined(weights, self._project("value", value))
+        q, v = self._project("query", query), self._project("value", value)
+        y, kept = self._attend(q, k, v, seen, training, return_attention_scores)
         if self.use_gate:
             y = y * self._project("gate", query)
         y = self._project("attention_output", y)
@@ -170,41 +182,75 @@ class Heads(KernelArguments, BiasArguments, Layer):
             )
         return key
 
-    def _seen(
+    # -- the parts that users override, by the names and arguments that Keras gives them -----------------------------
+
+    def _compute_attention_mask(
         self,
-        query: Value,
-        value: Value,
-        masks: tuple[Value | None, Value | None, Value | None],
-        attention_mask: Any,
-        causal: bool,
+        query: Any,
+        value: Any,
+        query_mask: Any = None,
+        value_mask: Any = None,
+        key_mask: Any = None,
+        attention_mask: Any = None,
+        use_causal_mask: bool = False,
     ) -> Value | None:
         """Returns which query may see which step, of all masks together; None where all see all."""
-        query_mask, *step_masks = (None if m is None else ops.cast(m, "bool") for m in masks)
-        seen = None if query_mask is None else ops.expand_dims(query_mask, -1)
-        for m in step_masks:
-            seen = both(seen, None if m is None else ops.expand_dims(m, -2))
-        counts = size_of(query, 1), size_of(value, 1)
-        if causal:
-            seen = both(seen, causal_mask(*counts))
+        seen = None if query_mask is None else ops.expand_dims(ops.cast(query_mask, "bool"), -1)
+        for m in (value_mask, key_mask):
+            seen = both(seen, None if m is None else ops.expand_dims(ops.cast(m, "bool"), -2))
+        if use_causal_mask:
+            seen = both(seen, self._compute_causal_mask(query, value))
         if self.sliding_window is not None:
-            seen = both(seen, window_mask(*counts, self.sliding_window))
+            seen = both(seen, self._compute_sliding_window_mask(query, value))
         return both(None if attention_mask is None else ops.cast(attention_mask, "bool"), seen)
 
-    def _weigh(self, scores: Value, seen: Value | None, with_scores: bool, training: bool) -> tuple[Value, Value]:
-        """Returns what the values are weighed with, and the same before dropout."""
-        rank, axes = scores.type.rank, len(self.axes)
-        if seen is not None:
-            missing = rank - seen.type.rank
-            place = seen.type.rank - 2 * axes
-            seen = ops.expand_dims(seen, tuple(range(place, place + missing)))
-        if self.dropout > 0 or with_scores or rank != 4:
-            weights = self._softmax(scores, mask=seen)
-            return self._dropout_layer(weights, training=training), weights
+    def _compute_causal_mask(self, query: Any, value: Any = None) -> Value:
+        """Returns (1, queries, steps) booleans that let no query see what comes after it."""
+        return causal_mask(size_of(query, 1), size_of(query if value is None else value, 1))
+
+    def _compute_sliding_window_mask(self, query: Any, value: Any = None) -> Value:
+        """Returns (1, queries, steps) booleans that let a query see only steps within the window."""
+        width: Any = self.sliding_window
+        return window_mask(size_of(query, 1), size_of(query if value is None else value, 1), width)
+
+    def _compute_attention(
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        attention_mask: Any = None,
+        training: bool | None = None,
+        return_attention_scores: bool = False,
+        use_causal_mask: bool = False,
+    ) -> tuple[Any, Any]:
+        """Returns the heads' results of projected queries, keys and values, and the weights before dropout.
+
+        The weights are None where nobody asked and nothing is dropped, as in Keras, which then fuses all of it.
+        """
+        if use_causal_mask:
+            given = None if attention_mask is None else ops.cast(attention_mask, "bool")
+            attention_mask = both(given, self._compute_causal_mask(query, value))
+        scores = self._scores(query, key)
+        if self.dropout > 0 or return_attention_scores or scores.type.rank != 4:
+            weights = self._masked_softmax(scores, attention_mask)
+            return self._combined(self._dropout_layer(weights, training=training), value), weights
         # A query that sees nothing sees all alike here, as in the fused attention of Keras's backends.
-        if seen is not None:
+        if attention_mask is not None:
+            seen = ops.cast(self._for_all_heads(attention_mask, scores), "bool")
             scores = ops.where(seen, scores, -0.7 * float(float_info(scores.dtype).max))
-        weights = ops.softmax(scores, -1)
-        return weights, weights
+        return self._combined(ops.softmax(scores, -1), value), None
+
+    def _masked_softmax(self, attention_scores: Any, attention_mask: Any = None) -> Any:
+        """Returns the weights of scores, zero where the mask says so."""
+        if attention_mask is not None:
+            attention_mask = self._for_all_heads(attention_mask, attention_scores)
+        return self._softmax(attention_scores, mask=attention_mask)
+
+    def _for_all_heads(self, mask: Any, scores: Value) -> Value:
+        """Returns a mask with axes for the heads, and what else lies before queries and steps in scores."""
+        seen = as_value(mask)
+        missing, place = scores.type.rank - seen.type.rank, seen.type.rank - 2 * len(self.axes)
+        return ops.expand_dims(seen, tuple(range(place, place + missing))) if missing > 0 else seen
 
     def _refuse_flash_scores(self, with_scores: bool) -> None:
         if self.flash_attention and with_scores:

@@ -148,9 +148,20 @@ class Softmax(Layer):
         value = as_value(x)
         if mask is None:
             return ops.softmax(value, self.axis)
-        if mask.type.rank != value.type.rank:
-            raise ShapeError(f"The mask of Softmax must broadcast to its input; got {mask.type} for {value.type}.")
-        return ops.where(mask, ops.softmax(ops.where(mask, value, -1e9), self.axis), 0.0)
+        keep = as_value(mask)
+        if not _spreads(keep.shape, value.shape):
+            raise ShapeError(f"The mask of Softmax must broadcast to its input; got {keep.type} for {value.type}.")
+        if keep.dtype != "bool":
+            keep = ops.greater(keep, 0.5)
+        # A number that float16 holds, so that where all is masked all is still alike and not NaN.
+        masked = ops.where(keep, value, -3e4 if value.dtype == "float16" else -1e9)
+        return ops.where(keep, ops.softmax(masked, self.axis), 0.0)
+
+
+def _spreads(mask: KerasShape, x: KerasShape) -> bool:
+    """Tells whether a mask broadcasts to an input, as far as their sizes are known."""
+    pairs = zip(reversed(mask), reversed(x), strict=False)
+    return len(mask) <= len(x) and all(None in pair or pair[0] in (1, pair[1]) for pair in pairs)
 
 
 def _not_negative(value: Any, name: str, kind: str) -> float:

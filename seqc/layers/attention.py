@@ -6,7 +6,7 @@ from typing import Any
 
 from seqc import ops
 from seqc.errors import ConfigError, ShapeError
-from seqc.graph.ir import Value
+from seqc.graph.ir import Value, as_value
 from seqc.known_classes import known
 from seqc.layers._arguments import keep_arguments
 from seqc.layers.base import Layer
@@ -75,15 +75,40 @@ class Attention(Layer):
                 f"Received length: {len(shapes)}."
             )
 
-    def scores(self, query: Value, key: Value) -> Value:
+    # -- the parts that users override, by the names and arguments that Keras gives them -----------------------------
+
+    def _calculate_scores(self, query: Any, key: Any) -> Any:
         """Returns how well each query goes with each key: (batch, queries, steps)."""
         if self.concat_score_weight is None:
-            found = ops.einsum("bqd,bkd->bqk", query, key)
+            found = ops.matmul(query, ops.swapaxes(key, -2, -1))
             return found if self.scale is None else found * self.scale
         pairs = ops.expand_dims(query, -2) + ops.expand_dims(key, -3)
         if self.scale is not None:
             pairs = self.scale * pairs
         return self.concat_score_weight * ops.sum(ops.tanh(pairs), -1)
+
+    def _calculate_score_mask(self, scores: Any, v_mask: Any, use_causal_mask: bool) -> Any:
+        """Returns which query sees which step, or the mask of the steps where that says it all."""
+        if not use_causal_mask:
+            return v_mask
+        seen = None if v_mask is None else ops.expand_dims(v_mask, -2)
+        return both(seen, causal_mask(size_of(scores, -2), size_of(scores, -1)))
+
+    def _apply_scores(self, scores: Any, value: Any, scores_mask: Any = None, training: bool = False) -> Any:
+        """Returns the values weighed by the softmax of the scores, and the weights."""
+        dtype = scores.dtype
+        if scores_mask is not None:
+            seen = as_value(scores_mask)
+            seen = ops.expand_dims(seen, -2) if seen.type.rank == 2 else seen
+            # float16 has no number as large as this: where all is masked, there were infinities and NaN.
+            scores = ops.cast(scores, "float32") if dtype == "float16" else scores
+            scores = ops.where(seen, scores, scores - 1e9)
+        weights = ops.cast(ops.softmax(scores, -1), dtype)
+        if training and self.dropout > 0:
+            weights = drop(weights, self.dropout, weights, self.seed, self.name)
+        return ops.matmul(weights, value), weights
+
+    # -- what follows from that --------------------------------------------------------------------------------------
 
     def call(
         self,
@@ -95,16 +120,9 @@ class Attention(Layer):
     ) -> Value | tuple[Value, Value]:
         query, value, *key = inputs
         query_mask, value_mask = self._masks(mask)
-        scores = self.scores(query, key[0] if key else value)
-        seen = None if value_mask is None else ops.expand_dims(value_mask, -2)
-        if use_causal_mask:
-            seen = both(seen, causal_mask(size_of(scores, -2), size_of(scores, -1)))
-        if seen is not None:
-            scores = ops.where(seen, scores, scores - 1e9)
-        weights = ops.softmax(scores, -1)
-        if training and self.dropout > 0:
-            weights = drop(weights, self.dropout, weights, self.seed, self.name)
-        y = ops.matmul(weights, value)
+        scores = self._calculate_scores(query=query, key=key[0] if key else value)
+        seen = self._calculate_score_mask(scores, value_mask, use_causal_mask)
+        y, weights = self._apply_scores(scores=scores, value=value, scores_mask=seen, training=training)
         if query_mask is not None:
             y = ops.where(ops.expand_dims(query_mask, -1), y, ops.zeros_like(y))
         return (y, weights) if return_attention_scores else y
@@ -149,7 +167,7 @@ class AdditiveAttention(Attention):
         if self.use_scale:
             self.scale = self.add_weight((input_shape[0][-1],), "glorot_uniform", name="scale")
 
-    def scores(self, query: Value, key: Value) -> Value:
+    def _calculate_scores(self, query: Any, key: Any) -> Any:
         found = ops.tanh(ops.expand_dims(query, -2) + ops.expand_dims(key, -3))
         return ops.sum(found if self.scale is None else self.scale * found, -1)
 

@@ -42,6 +42,7 @@ class GroupedQueryAttention(Heads):
 
     input_rank = 3
     prefix = "_"
+    _return_attention_scores = False
     head_dim: int
     num_query_heads: int
     num_key_value_heads: int
@@ -83,11 +84,34 @@ class GroupedQueryAttention(Heads):
             "attention_output": ("bquh,uhm->bqm", features, "m"),
         }
 
+    @property
+    def _inverse_sqrt_head_dim(self) -> float:
+        return 1.0 / math.sqrt(self.head_dim)
+
+    def _attend(
+        self, query: Value, key: Value, value: Value, seen: Value | None, training: bool, with_scores: bool
+    ) -> tuple[Value, Value]:
+        self._return_attention_scores = with_scores
+        key, value = self._for_each_head(key), self._for_each_head(value)
+        return self._compute_attention(query, key, value, attention_mask=seen, training=training)
+
+    def _compute_attention(  # type: ignore[override]
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        attention_mask: Any = None,
+        training: bool | None = None,
+        use_causal_mask: bool = False,
+    ) -> tuple[Any, Any]:
+        with_scores = self._return_attention_scores
+        return super()._compute_attention(query, key, value, attention_mask, training, with_scores, use_causal_mask)
+
     def _scores(self, query: Value, key: Value) -> Value:
-        return ops.einsum("bquh,bkuh->buqk", query * (1.0 / math.sqrt(self.head_dim)), self._for_each_head(key))
+        return ops.einsum("bquh,bkuh->buqk", query * self._inverse_sqrt_head_dim, key)
 
     def _combined(self, weights: Value, value: Value) -> Value:
-        return ops.einsum("buqk,bkuh->bquh", weights, self._for_each_head(value))
+        return ops.einsum("buqk,bkuh->bquh", weights, value)
 
     def _for_each_head(self, x: Value) -> Value:
         return ops.repeat(x, self.num_query_heads // self.num_key_value_heads, 2)

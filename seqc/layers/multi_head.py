@@ -13,6 +13,7 @@ from seqc.known_classes import known
 from seqc.layers._arguments import keep_arguments
 from seqc.layers._common import KerasShape, as_axes
 from seqc.layers._heads import Heads
+from seqc.layers.einsum_dense import EinsumDense
 
 
 @known("layers")
@@ -46,6 +47,10 @@ class MultiHeadAttention(Heads):
     num_heads: int
     key_dim: int
     value_dim: int | None
+    query_dense: EinsumDense
+    key_dense: EinsumDense
+    value_dense: EinsumDense
+    output_dense: EinsumDense
 
     @keep_arguments
     def __init__(
@@ -97,9 +102,36 @@ class MultiHeadAttention(Heads):
             "attention_output": (f"{rows}{m}{h},{m}{h}{out}->{rows}{out}", sizes, out),
         }
 
+    # The names under which subclasses know the projections.
+
+    @property
+    def _query_dense(self) -> EinsumDense:
+        return self.query_dense
+
+    @property
+    def _key_dense(self) -> EinsumDense:
+        return self.key_dense
+
+    @property
+    def _value_dense(self) -> EinsumDense:
+        return self.value_dense
+
+    @property
+    def _output_dense(self) -> EinsumDense:
+        return self.output_dense
+
+    @property
+    def _inverse_sqrt_key_dim(self) -> float:
+        return 1.0 / math.sqrt(self.key_dim)
+
+    def _attend(
+        self, query: Value, key: Value, value: Value, seen: Value | None, training: bool, with_scores: bool
+    ) -> tuple[Value, Value]:
+        return self._compute_attention(query, key, value, seen, training, with_scores)
+
     def _scores(self, query: Value, key: Value) -> Value:
         product, _ = attention_equations(query.type.rank, self.axes)
-        return ops.einsum(product, query * (1.0 / math.sqrt(self.key_dim)), key)
+        return ops.einsum(product, query * self._inverse_sqrt_key_dim, key)
 
     def _combined(self, weights: Value, value: Value) -> Value:
         return ops.einsum(attention_equations(value.type.rank, self.axes)[1], weights, value)

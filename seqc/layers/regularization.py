@@ -9,7 +9,7 @@ import numpy as np
 
 from seqc import ops, regularizers
 from seqc.errors import ConfigError, ShapeError
-from seqc.graph.ir import Value, apply, as_value, constant
+from seqc.graph.ir import Value, apply, as_value
 from seqc.graph.tracing import require_trace
 from seqc.known_classes import known
 from seqc.layers._arguments import keep_arguments
@@ -17,7 +17,6 @@ from seqc.layers._common import data_format_name
 from seqc.layers.base import Layer
 from seqc.layers.input_spec import InputSpec
 from seqc.ops.random import Dropout as DropoutOp
-from seqc.ops.random import RandomUniform
 from seqc.ops.slicing import slice_axis
 
 
@@ -219,4 +218,4 @@ def random_uniform(like: Value, seed: int | None, who: str, stream: int) -> Valu
     trace = require_trace(f"Layer '{who}' in training")
     if seed is None:
         return trace.random_uniform(like)
-    return apply(RandomUniform(stream), like, constant(np.int64(seed)), trace.step)
+    return trace.random_uniform_of(who, seed, stream, like)

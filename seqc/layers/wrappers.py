@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from seqc import file_scope, ops, tree
+from seqc import activations, file_scope, ops, tree
 from seqc.errors import ArgumentTypeError, ConfigError, ShapeError
 from seqc.graph.ir import Type, Value, as_value
 from seqc.known_classes import known
@@ -56,7 +56,7 @@ class TimeDistributed(Layer):
         """Returns what the layer gives for all steps."""
         if mask is not None:
             _check_steps(mask.shape, value.shape)
-        if isinstance(self.layer, Dense):
+        if _works_along_steps(self.layer):
             return self.layer(value, training=training)  # type: ignore[no-any-return]
         if training and mixes_samples(self.layer):
             return self._step_by_step(value, mask)
@@ -74,6 +74,14 @@ class TimeDistributed(Layer):
         file_scope.count_calls(steps, self.name)
         masks = [None if mask is None else mask[:, t] for t in range(steps)]
         return ops.stack([self.layer(x[:, t], training=True, mask=m) for t, m in enumerate(masks)], 1)
+
+
+def _works_along_steps(layer: Layer) -> bool:
+    """Tells whether a layer gives for a whole sequence what it gives for its steps: a Dense that nobody changed."""
+    return type(layer) is Dense and layer.activation in (
+        *activations.FUNCTIONS.values(),
+        *activations.ELEMENTWISE.values(),
+    )
 
 
 def _check_steps(mask: KerasShape, x: KerasShape) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from seqc.graph.element_types import HALVES
 from seqc.graph.ir import Array, Constant, Emitter, Graph, Input, Op, Type, Value, build
-from seqc.ops.elementwise import Cast, Elementwise, cast
+from seqc.ops.elementwise import Cast, Elementwise, Equal, cast
 from seqc.sure import of_kind
 
 
@@ -88,7 +88,8 @@ def forget_halves(graph: Graph) -> Graph:
     """Returns a graph that computes in float32, without rounding, what another computes in half precision.
 
     For files, which any runtime is to run. Inputs and outputs of float16 stay what they are; those of bfloat16, which
-    NumPy and with it most runtimes cannot hand over, become float32.
+    NumPy and with it most runtimes cannot hand over, become float32. What is compared for equality stays rounded: a
+    number that half precision does not hold, such as the -9999 of a mask, equals what it was given as only then.
     """
     if not has_halves(graph):
         return graph
@@ -122,9 +123,20 @@ def _single(old: Value, inputs: tuple[Value, ...], rounding: bool) -> Value:
             wide = cast(inputs[0], "float32") if op.dtype in HALVES else inputs[0]
             rounded = _rounded(wide, half) if rounding else wide
             return rounded if op.dtype in HALVES else cast(rounded, op.dtype)
+    if isinstance(op, Equal) and not rounding:
+        inputs = tuple(_as_converted(*pair) for pair in zip(old.inputs, inputs, strict=True))
     same = all(a is b for a, b in zip(inputs, old.inputs, strict=True))
     changed = in_single(op, rounding)
     return old if same and changed is op else build(changed, inputs, old.scope)
+
+
+def _as_converted(old: Value, new: Value) -> Value:
+    """Returns a value rounded if it holds nothing but numbers that were converted to half precision."""
+    source = old
+    while source.op.kind in ("view", "move") and source.inputs and not isinstance(source.op, Cast):
+        source = source.inputs[0]
+    converted = isinstance(source.op, Cast | Input) and old.dtype in HALVES and source.dtype in HALVES
+    return _rounded(new, old.dtype) if converted else new
 
 
 def _rounded(x: Value, half: str) -> Value:
