@@ -166,7 +166,7 @@ class Folder:
             return array
         if array.dtype.kind not in "iu":
             raise DataError(f'`label_mode="categorical"` takes whole numbers as labels. Received: {self.labels!r:.200}')
-        return (array[..., None] == np.arange(classes)).astype("float32")  # of a number beyond the classes, zeros
+        return np.asarray(array[..., None] == np.arange(classes), "float32")  # of a number beyond the classes, zeros
 
 
 class Files(Numbered):
