@@ -396,3 +396,50 @@ def test_a_model_learns_from_windows_and_generators_as_from_arrays() -> None:
         results.append(model.get_weights()[0])
     np.testing.assert_allclose(results[0], results[2], rtol=1e-6)
     np.testing.assert_allclose(results[1], results[2], rtol=1e-6)
+
+
+def _in_step(make: Any) -> None:
+    first, second = make(), make()
+    next(iter(first)), next(iter(second.take(1)))
+    both = Dataset.zip((first, second))
+    passes = [[np.asarray(part).tolist() for pair in both for part in pair] for _ in range(3)]
+    assert all(one[::2] == one[1::2] for one in passes)
+    assert passes[0] != passes[1] != passes[2]
+
+
+def test_datasets_of_one_seed_stay_in_step() -> None:
+    _in_step(lambda: Dataset.range(30).shuffle(7, seed=1).batch(4))
+    series = np.arange(40.0)
+    _in_step(lambda: utils.timeseries_dataset_from_array(series, None, 4, batch_size=8, shuffle=True, seed=3))
+    twice = utils.timeseries_dataset_from_array(series, None, 4, batch_size=8, shuffle=True, seed=3)
+    seen = [np.concatenate([pair[i][:, 0] for pair in Dataset.zip((twice, twice))]) for i in range(2)]
+    assert [sorted(one) for one in seen] == [list(range(37))] * 2
+    assert twice.element_spec.shape == (None, 4)
+
+
+def test_repeating_nothing_ends() -> None:
+    empty = Dataset.range(5).batch(8, drop_remainder=True)
+    assert list(empty.repeat()) == list(Dataset.range(5).filter(lambda i: i > 9).repeat()) == []
+    assert int(empty.repeat().cardinality()) == 0
+
+
+def test_datasets_are_taken_together_in_any_form() -> None:
+    a, b, c = (Dataset.from_tensor_slices(np.arange(3) + i) for i in (0, 10, 20))
+    assert list(Dataset.zip(((a, b), c)))[1] == ((1, 11), 21)
+    assert list(Dataset.zip({"a": a, "b": b}, c, name="z"))[2] == ({"a": 2, "b": 12}, 22)
+    assert next(iter(Dataset.zip({"b": b, "a": a}))) == {"a": 0, "b": 10}
+    with pytest.raises(TypeError, match="must be datasets"):
+        Dataset.zip(a, [1, 2, 3])
+    made = next(iter(Dataset.zip(a, b).map(lambda x, y: [x, y])))
+    assert isinstance(made, tuple)
+    assert made == (0, 10)
+
+
+def test_datasets_are_true_and_more_of_their_methods() -> None:
+    numbers = Dataset.range(6)
+    assert numbers.take(0, name="none")
+    assert numbers.repeat()
+    assert numbers.filter(lambda i: i > 1, name="some")
+    assert [int(i) for i in numbers.take_while(lambda i: i < 3)] == [0, 1, 2]
+    assert [int(i) for i in numbers.map(lambda i: i % 2).unique()] == [0, 1]
+    assert [batch.tolist() for batch in numbers.batch(2).rebatch(4)] == [[0, 1, 2, 3], [4, 5]]

@@ -131,3 +131,10 @@ def test_what_makes_no_sense_is_refused() -> None:
         made()([1, 2])  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="no file of its own"):
         made().save("space.keras")
+
+
+def test_a_vocabulary_that_is_given_is_kept() -> None:
+    words = layers.TextVectorization(output_mode="count", vocabulary=["a", "c"])
+    space = FeatureSpace({"c": FeatureSpace.feature("string", words, "float")})
+    space.adapt({"c": np.array(["a b", "b c c", "d"])})
+    assert np.asarray(space({"c": np.array(["a b", "b c c", "d"])})).tolist() == [[1, 1, 0], [1, 0, 2], [1, 0, 0]]

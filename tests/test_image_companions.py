@@ -233,3 +233,12 @@ def test_what_layers_cannot_take_is_said() -> None:
         layers.RandomFlip()({"images": np.ones((2, 3))})
     with pytest.raises(SeqcError, match="got a list of 2"):
         layers.RandomFlip()([x, x])
+
+
+def test_what_else_comes_with_images_stays() -> None:
+    images = np.zeros((2, 4, 4, 3), "float32")
+    for layer in (layers.RandomFlip(), layers.Resizing(2, 2), layers.MixUp(), layers.RandAugment()):
+        given = {"images": images, "labels": np.eye(2, dtype="float32"), "image_id": np.arange(2)}
+        found = layer(given, training=True)
+        assert sorted(found) == sorted(given)
+        assert np.asarray(found["image_id"]).tolist() == [0, 1]

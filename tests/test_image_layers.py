@@ -339,3 +339,13 @@ def test_what_a_layer_cannot_do_is_said() -> None:
         layers.RandomFlip()(np.ones((2, 3)))
     with pytest.raises(ShapeError, match="Colors are three channels"):
         layers.RandomHue(0.2)(np.ones((1, 2, 3, 4), "float32"), training=True)
+
+
+def test_pairs_may_reach_beyond_the_range_as_in_keras() -> None:
+    assert layers.RandomGaussianBlur(sigma=(0.1, 2.0), kernel_size=5).sigma == (0.1, 2.0)
+    assert layers.RandomContrast((-0.2, 1.5)).factor == (-0.2, 1.5)
+    for wrong in ((1.1, 2), (-2, -0.1), (0, 1, 2)):
+        with pytest.raises(ValueError, match="in the range"):
+            layers.RandomContrast(wrong)
+    with pytest.raises(ValueError, match="in the range"):
+        layers.RandomTranslation((-0.5, 1.5), 0)

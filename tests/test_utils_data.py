@@ -92,3 +92,11 @@ def test_symbols_and_element_types_are_told() -> None:
     given = (None, "int", int, float, bool, np.float16, "int64", np.dtype("uint8"))
     wanted = ["float32", "int32", "int32", "float32", "bool", "float16", "int64", "uint8"]
     assert [utils.standardize_dtype(d) for d in given] == wanted
+
+
+def test_many_classes_take_the_memory_of_their_rows() -> None:
+    assert utils.to_categorical([5, 7], 1_000_000).argmax(-1).tolist() == [5, 7]
+    assert utils.normalize([3.0, 4.0]).dtype == "float32"
+    assert utils.normalize([3, 4]).shape == (2,)
+    with pytest.raises(ValueError, match="cannot fill up int32 with value='x'"):
+        utils.pad_sequences([[1, 2], [3]], value="x")

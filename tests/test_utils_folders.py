@@ -132,3 +132,28 @@ def test_folders_that_do_not_fit_are_refused(words: Path, wrong: dict[str, Any],
     (words / "c" / "f0.txt").write_bytes(b"\xff")
     with pytest.raises(DataError, match="UTF-8"):
         utils.text_dataset_from_directory(words, verbose=False, shuffle=False)[0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "mode", "expected"),
+    [
+        ([0.5, 1.7, -0.4] * 7, "int", [0.5, 1.7, -0.4]),
+        (list("aba") * 7, "int", ["a", "b", "a"]),
+        ([(0.0, 1.0), (0.5, 1.0), (2.0, 2.0)] * 7, "int", [[0, 1], [0.5, 1], [2, 2]]),
+        ([1, 2, 1] * 7, "categorical", [[0, 1], [0, 0], [0, 1]]),
+    ],
+)
+def test_labels_stay_as_they_are(words: Path, labels: Any, mode: str, expected: Any) -> None:
+    how: dict[str, Any] = {"shuffle": False, "verbose": False, "batch_size": None}
+    data = utils.text_dataset_from_directory(words, labels=labels, label_mode=mode, **how)
+    found = np.array([label for _, label in data])[:3]
+    expected = np.array(expected, None if isinstance(expected[0], str) else "float32")
+    assert found.dtype.kind == expected.dtype.kind
+    assert (found == expected).all()
+    with pytest.raises(ValueError, match="whole numbers"):
+        utils.text_dataset_from_directory(words, labels=[0.5] * 21, label_mode="categorical", **how)
+
+
+def test_texts_keep_what_ends_them(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"ab\0")
+    assert utils.text_dataset_from_directory(tmp_path, labels=None, verbose=False)[0].tolist() == ["ab\0"]

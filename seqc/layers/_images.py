@@ -33,7 +33,7 @@ class ImageLayer(Layer):
 
     These are batches or one image, channels-last or channels-first, of any kind of numbers; or a dictionary with
     `images` and what goes with them: `labels`, `segmentation_masks` and `bounding_boxes`, a dictionary of `boxes` and
-    `labels`.
+    `labels`. What else is in there stays as it is.
     """
 
     input_rank = (3, 4)
@@ -58,7 +58,7 @@ class ImageLayer(Layer):
 
     def together(self, given: Mapping[str, Any], training: bool) -> dict[str, Any]:
         """Returns what becomes of images and what goes with them."""
-        if not isinstance(given.get("images"), Value) or not {*given} <= _TOGETHER:
+        if not isinstance(given.get("images"), Value):
             raise ArgumentTypeError(
                 f"Layer '{self.name}' takes images, or a dictionary with 'images' and any of "
                 f"{sorted(_TOGETHER - {'images'})}; got one with {sorted(map(str, given))}."
@@ -270,20 +270,30 @@ def rectangle(images: Value, *sides: tuple[Value, Value]) -> Value:
 
 
 def checked_factor(
-    given: Any, name: str, low: float, high: float, least: float | None = None, open_low: bool = False
+    given: Any,
+    name: str,
+    low: float,
+    high: float,
+    least: float | None = None,
+    open_low: bool = False,
+    each: bool = False,
 ) -> Range:
     """Returns the range that a factor stands for: a pair in order, or from minus a number to it, as far as allowed.
 
     Args:
         given: a number, or a list of two. name: of the argument. low, high: between which they must lie.
         least: what a single number's range starts with; by default minus the number, but not below `low`.
-        open_low: whether `low` itself is too low.
+        open_low: whether `low` itself is too low. each: whether both numbers of a list must lie in the range; as in
+        Keras, most layers take a list that begins below its end and ends above its start.
 
     Raises:
         ConfigError: it is neither, or out of range.
     """
     both = tuple(given) if isinstance(given, tuple | list) else (given,)
-    fits = (is_number(f) and low <= f <= high and not (open_low and f == low) for f in both)
+    if len(both) == 2 and not each:
+        fits = iter((all(map(is_number, both)) and both[0] <= high and both[1] >= low,))
+    else:
+        fits = (is_number(f) and low <= f <= high and not (open_low and f == low) for f in both)
     if len(both) > 2 or (len(both) != 2 and isinstance(given, tuple | list)) or not all(fits):
         raise ConfigError(
             f"The `{name}` argument should be a number (or a list of two numbers) in the range "

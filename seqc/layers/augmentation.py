@@ -152,8 +152,8 @@ class RandomTranslation(_Affine):
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
         self.height_factor = height_factor
         self.width_factor = width_factor
-        self._down = checked_factor(height_factor, "height_factor", -1, 1)
-        self._right = checked_factor(width_factor, "width_factor", -1, 1)
+        self._down = checked_factor(height_factor, "height_factor", -1, 1, each=True)
+        self._right = checked_factor(width_factor, "width_factor", -1, 1, each=True)
 
     def map(self, images: Value) -> tuple[Value | int, ...]:
         down, right = self.drawn(images, *self._down, 0), self.drawn(images, *self._right, 1)
@@ -186,8 +186,10 @@ class RandomZoom(_Affine):
     ) -> None:
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
         self.height_factor, self.width_factor = height_factor, width_factor
-        self._tall = checked_factor(height_factor, "height_factor", -1, 1, open_low=True)
-        self._wide = None if width_factor is None else checked_factor(width_factor, "width_factor", -1, 1, None, True)
+        self._tall = checked_factor(height_factor, "height_factor", -1, 1, open_low=True, each=True)
+        self._wide = (
+            None if width_factor is None else checked_factor(width_factor, "width_factor", -1, 1, None, True, True)
+        )
 
     def map(self, images: Value) -> tuple[Value | int, ...]:
         tall = 1.0 + self.drawn(images, *self._tall, 0)

@@ -123,8 +123,8 @@ class Solarization(RandomImageLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(seed, **kwargs)
-        self.addition_factor = checked_factor(addition_factor, "addition_factor", 0, 1)
-        self.threshold_factor = checked_factor(threshold_factor, "threshold_factor", 0, 1)
+        self.addition_factor = checked_factor(addition_factor, "addition_factor", 0, 1, each=True)
+        self.threshold_factor = checked_factor(threshold_factor, "threshold_factor", 0, 1, each=True)
         self.value_range = checked_range(value_range)
 
     def changed(self, images: Value) -> Value:

@@ -80,7 +80,7 @@ def _checked_shear(given: Any, name: str) -> Range:
     """Returns the range that a factor stands for: around zero, or from one number to another."""
     if isinstance(given, tuple | list) and len(given) == 2 and is_number(given[1]) and given[0] == -given[1]:
         given = given[1]  # as it is written to files
-    low, high = checked_factor(given, name, 0, 1)
+    low, high = checked_factor(given, name, 0, 1, each=True)
     return (low, high) if isinstance(given, tuple | list) else (-high, high)
 
 

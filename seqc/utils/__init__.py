@@ -109,16 +109,20 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Array:
     classes = num_classes or int(numbers.max()) + 1
     if numbers.size and (numbers.min() < 0 or numbers.max() >= classes):
         raise DataError(f"Class numbers must lie in [0, {classes}); got {numbers.min()} to {numbers.max()}.")
-    rows: Array = np.eye(classes, dtype="float32" if isinstance(x, Value | HasValue) else "float64")[numbers]
-    return rows
+    rows = np.zeros((numbers.size, classes), "float32" if isinstance(x, Value | HasValue) else "float64")
+    rows[np.arange(numbers.size), numbers.ravel()] = 1
+    return rows.reshape(*numbers.shape, classes)
 
 
 def normalize(x: Any, axis: int = -1, order: int = 2) -> Array:
     """Returns x divided by its norm of the given order along an axis; zero vectors stay zero.
 
-    A vector is taken for a matrix of one row, as in Keras.
+    As in Keras, an array of one axis is taken for a matrix of one row; a list stays as it is and becomes float32.
     """
-    array = np.atleast_2d(x) if np.ndim(x) == 1 else np.asarray(x)
+    if isinstance(x, list | tuple):
+        array = np.asarray(x, "float32")
+    else:
+        array = np.atleast_2d(x) if np.ndim(x) == 1 else np.asarray(x)
     norm = np.atleast_1d(np.linalg.norm(array, order, axis, keepdims=True))
     return np.asarray(array / np.where(norm == 0, 1, norm))
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from functools import partial
-from itertools import chain, count, islice
+from itertools import chain, count, islice, takewhile
 from typing import Any, NoReturn
 
 import numpy as np
@@ -15,7 +16,7 @@ from seqc.seeds import generator
 from seqc.sure import present
 from seqc.utils.absent import guess
 from seqc.utils.batches import PyDataset
-from seqc.utils.element_order import by_turns, in_groups, once, shuffled, sliding
+from seqc.utils.element_order import by_turns, different, forever, in_groups, once, shuffled, sliding
 from seqc.utils.elements import TensorSpec, declared, padded, row, rows, shown, signature, stacked
 
 
@@ -30,7 +31,8 @@ class Dataset(metaclass=_Methods):
     """Elements, most often batches, that can be gone through again and again.
 
     Each is an array, or a tuple or a dictionary of them. A subclass writes `__iter__`, and `__len__` where the number
-    of elements is known. What the methods return goes through this dataset anew whenever it is gone through.
+    of elements is known. What the methods return goes through this dataset anew whenever it is gone through; their
+    argument `name` is taken and not needed.
     """
 
     # Whether the last element may have fewer rows than the others.
@@ -45,13 +47,15 @@ class Dataset(metaclass=_Methods):
     def __len__(self) -> int:
         raise TypeError("The dataset's length is unknown.")
 
+    def __bool__(self) -> bool:
+        return True  # as in TensorFlow, whatever the length, for `if validation:`
+
     @staticmethod
     def from_tensor_slices(tensors: Any, name: str | None = None) -> Dataset:
         """Returns the rows of arrays, one after another.
 
         Args:
             tensors: arrays, or a tuple or a dictionary of them, of one length along the first axis.
-            name: taken and not needed.
 
         Raises:
             DataError: they have different lengths. ArgumentTypeError: they are not arrays with a first axis.
@@ -84,7 +88,7 @@ class Dataset(metaclass=_Methods):
 
         Args:
             generator: the function. args: what it gets. output_signature: a `TensorSpec` for each array, in the form of
-            an element; or output_types and output_shapes, in that form. name: taken and not needed.
+            an element; or output_types and output_shapes, in that form.
 
         Raises:
             DataError: in a pass: an element is not what was said of it.
@@ -102,15 +106,25 @@ class Dataset(metaclass=_Methods):
         return Made(lambda: map(said.take, numbers), len(numbers), spec=said)
 
     @staticmethod
-    def zip(*datasets: Any) -> Dataset:
-        """Returns tuples of the elements of several datasets, or of a tuple of them, as long as all have one."""
-        parts = datasets[0] if len(datasets) == 1 and isinstance(datasets[0], tuple | list) else datasets
+    def zip(*args: Any, datasets: Any = None, name: str | None = None) -> Dataset:
+        """Returns the elements of several datasets in the form in which these are given, as long as all have one.
+
+        Args:
+            args: datasets, or tuples and dictionaries of them. datasets: one of these, in the place of `args`.
+
+        Raises:
+            ArgumentTypeError: something is no dataset.
+        """
+        form = tree.lists_to_tuples((args[0] if len(args) == 1 else args) if args else datasets)
+        parts = tree.flatten(form)
+        if not all(isinstance(part, Dataset) for part in parts):
+            raise ArgumentTypeError(f"What is taken together must be datasets. Received: {form!r:.200}")
         counts = [_known(part) for part in parts]
         finite = [n for n in counts if n is not None and n != ENDLESS]
         known = None if None in counts else min(finite, default=ENDLESS)
-        return Made(lambda: zip(*parts, strict=False), known)
+        return Made(lambda: (tree.pack_sequence_as(form, some) for some in zip(*parts, strict=False)), known)
 
-    def take(self, count: int) -> Dataset:
+    def take(self, count: int, name: str | None = None) -> Dataset:
         """Returns the first elements; all where `count` is -1."""
         known = _known(self)
         some = None if count < 0 else count
@@ -118,7 +132,7 @@ class Dataset(metaclass=_Methods):
         most = None if known is None else min(least, default=ENDLESS)
         return Made(lambda: islice(iter(self), some), most, self)
 
-    def skip(self, count: int) -> Dataset:
+    def skip(self, count: int, name: str | None = None) -> Dataset:
         """Returns what comes after the first elements; nothing where `count` is -1."""
         if count < 0:
             return self.take(0)
@@ -126,7 +140,7 @@ class Dataset(metaclass=_Methods):
         left = known if known in (None, ENDLESS) else max(known - count, 0)
         return Made(lambda: islice(iter(self), count, None), left, self)
 
-    def shard(self, num_shards: int, index: int) -> Dataset:
+    def shard(self, num_shards: int, index: int, name: str | None = None) -> Dataset:
         """Returns every so-manieth element, from the one with this number on.
 
         Raises:
@@ -139,7 +153,11 @@ class Dataset(metaclass=_Methods):
         return Made(lambda: islice(iter(self), index, None, num_shards), some, self)
 
     def map(
-        self, map_func: Callable[..., Any], num_parallel_calls: Any = None, deterministic: bool | None = None
+        self,
+        map_func: Callable[..., Any],
+        num_parallel_calls: Any = None,
+        deterministic: bool | None = None,
+        name: str | None = None,
     ) -> Dataset:
         """Returns what a function makes of each element; the parts of a tuple are its arguments.
 
@@ -148,7 +166,7 @@ class Dataset(metaclass=_Methods):
         """
         return Made(lambda: (as_element(_called(map_func, item)) for item in self), _known(self), self)
 
-    def flat_map(self, map_func: Callable[..., Any]) -> Dataset:
+    def flat_map(self, map_func: Callable[..., Any], name: str | None = None) -> Dataset:
         """Returns the elements of the datasets that a function makes of each element, one dataset after the other."""
         return Made(lambda: chain.from_iterable(_dataset_of(map_func, item) for item in self), None)
 
@@ -159,6 +177,7 @@ class Dataset(metaclass=_Methods):
         block_length: int | None = None,
         num_parallel_calls: Any = None,
         deterministic: bool | None = None,
+        name: str | None = None,
     ) -> Dataset:
         """Returns the elements of the datasets that a function makes of each element, of several of them by turns.
 
@@ -184,9 +203,21 @@ class Dataset(metaclass=_Methods):
         """Returns what a function makes of the dataset."""
         return transformation_func(self)
 
-    def filter(self, predicate: Callable[..., Any]) -> Dataset:
+    def filter(self, predicate: Callable[..., Any], name: str | None = None) -> Dataset:
         """Returns the elements of which a function says True."""
         return Made(lambda: (item for item in self if bool(_called(predicate, item))), None, self)
+
+    def take_while(self, predicate: Callable[..., Any], name: str | None = None) -> Dataset:
+        """Returns the elements before the first one of which a function does not say True."""
+        return Made(lambda: takewhile(lambda item: bool(_called(predicate, item)), self), None, self)
+
+    def unique(self, name: str | None = None) -> Dataset:
+        """Returns the elements, each an array, without those that came before."""
+        return Made(lambda: different(self), None, self)
+
+    def rebatch(self, batch_size: int, drop_remainder: bool = False, name: str | None = None) -> Dataset:
+        """Returns the rows of batches in batches of another size."""
+        return self.unbatch().batch(batch_size, drop_remainder)
 
     def batch(
         self,
@@ -194,6 +225,7 @@ class Dataset(metaclass=_Methods):
         drop_remainder: bool = False,
         num_parallel_calls: Any = None,
         deterministic: bool | None = None,
+        name: str | None = None,
     ) -> Dataset:
         """Returns batches of so many elements, the last one smaller where it must be and may be.
 
@@ -203,7 +235,12 @@ class Dataset(metaclass=_Methods):
         return self._in_batches(batch_size, drop_remainder, stacked)
 
     def padded_batch(
-        self, batch_size: int, padded_shapes: Any = None, padding_values: Any = None, drop_remainder: bool = False
+        self,
+        batch_size: int,
+        padded_shapes: Any = None,
+        padding_values: Any = None,
+        drop_remainder: bool = False,
+        name: str | None = None,
     ) -> Dataset:
         """Returns batches of elements that are filled up to one shape.
 
@@ -226,7 +263,14 @@ class Dataset(metaclass=_Methods):
             known = known // size if drop_remainder else -(-known // size)
         return Made(lambda: map(together, in_groups(self, size, drop_remainder)), known, uneven=not drop_remainder)
 
-    def window(self, size: int, shift: int | None = None, stride: int = 1, drop_remainder: bool = False) -> Dataset:
+    def window(
+        self,
+        size: int,
+        shift: int | None = None,
+        stride: int = 1,
+        drop_remainder: bool = False,
+        name: str | None = None,
+    ) -> Dataset:
         """Returns datasets of elements that follow each other: for an element of several parts, a dataset of each.
 
         Args:
@@ -246,12 +290,16 @@ class Dataset(metaclass=_Methods):
             known = max((known - reach) // step + 1, 0) if drop_remainder else -(-known // step)
         return Made(lambda: (_columns(held[::stride]) for held in sliding(self, reach, step, drop_remainder)), known)
 
-    def unbatch(self) -> Dataset:
+    def unbatch(self, name: str | None = None) -> Dataset:
         """Returns the rows of the elements, one by one."""
         return Made(lambda: chain.from_iterable(map(rows, self)), None)
 
     def shuffle(
-        self, buffer_size: Any, seed: int | None = None, reshuffle_each_iteration: bool | None = None
+        self,
+        buffer_size: Any,
+        seed: int | None = None,
+        reshuffle_each_iteration: bool | None = None,
+        name: str | None = None,
     ) -> Dataset:
         """Returns the elements in a random order, another one in each pass.
 
@@ -263,47 +311,48 @@ class Dataset(metaclass=_Methods):
         if size < 1:
             raise ConfigError(f"`buffer_size` must be positive. Received: buffer_size={size}")
         again = reshuffle_each_iteration in (None, True)
-        kept = generator(seed) if again else None
-        fixed = int(generator(seed).integers(2**31))
+        kept = generator(seed)
+        fixed = int(kept.integers(2**31))
 
         def begin() -> Iterator[Any]:
-            return shuffled(self, size, np.random.default_rng(fixed) if kept is None else kept)
+            # Drawn here, so that the order of a pass does not depend on how far those before it went.
+            return shuffled(self, size, np.random.default_rng(kept.integers(2**31) if again else fixed))
 
         return Made(begin, _known(self), self)
 
-    def repeat(self, count: int | None = None) -> Dataset:
+    def repeat(self, count: int | None = None, name: str | None = None) -> Dataset:
         """Returns the elements again and again: so many times, or without an end where it is None or -1."""
         known = _known(self)
         if count is None or count < 0:
-            return Made(lambda: chain.from_iterable(iter(self) for _ in _forever()), ENDLESS, self)
+            return Made(lambda: forever(self), 0 if known == 0 else ENDLESS, self)
         times = count
         whole = known if known in (None, ENDLESS) else known * times
         return Made(lambda: chain.from_iterable(iter(self) for _ in range(times)), whole, self)
 
-    def cache(self, filename: str = "") -> Dataset:
+    def cache(self, filename: str = "", name: str | None = None) -> Dataset:
         """Returns the same elements, which are kept in memory after the first whole pass."""
         kept: list[list[Any]] = []
         return Made(lambda: once(self, kept), _known(self), self)
 
-    def prefetch(self, buffer_size: Any = None) -> Dataset:
+    def prefetch(self, buffer_size: Any = None, name: str | None = None) -> Dataset:
         """Returns the dataset: elements are read when they are asked for."""
         return self
 
-    def with_options(self, options: Any) -> Dataset:
+    def with_options(self, options: Any, name: str | None = None) -> Dataset:
         """Returns the dataset: there is nothing to set."""
         return self
 
-    def concatenate(self, dataset: Dataset) -> Dataset:
+    def concatenate(self, dataset: Dataset, name: str | None = None) -> Dataset:
         """Returns these elements, and after them those of another dataset."""
         counts = [_known(self), _known(dataset)]
         known = None if None in counts else ENDLESS if ENDLESS in counts else sum(n for n in counts if n is not None)
         return Made(lambda: chain(iter(self), iter(dataset)), known, self)
 
-    def enumerate(self, start: int = 0) -> Dataset:
+    def enumerate(self, start: int = 0, name: str | None = None) -> Dataset:
         """Returns pairs of a number, from `start` on, and an element."""
         return Made(lambda: ((_counted(number), item) for number, item in zip(count(start), self)), _known(self))
 
-    def cardinality(self) -> Any:
+    def cardinality(self, name: str | None = None) -> Any:
         """Returns how many elements there are: -1 where they never end, -2 where nobody knows."""
         known = _known(self)
         return _counted(-2 if known is None else known)
@@ -372,12 +421,26 @@ class Made(Dataset):
 
 
 class Numbered(Dataset, PyDataset):
-    """A dataset whose elements have numbers: a subclass writes `__len__` and `__getitem__`."""
+    """A dataset whose elements have numbers: a subclass writes `__len__` and `__getitem__`.
+
+    Where it has an order, its `on_epoch_end` makes another one, and does not change the old one in place.
+    """
+
+    _begun = False
 
     def __iter__(self) -> Iterator[Any]:
+        # The order of a pass is drawn as it begins, so that it does not depend on how far those before it went.
+        if self._begun:
+            self.on_epoch_end()
+        self._begun = True
+        now = copy(self)
+        return (as_element(now[number]) for number in range(len(now)))
+
+    @property
+    def element_spec(self) -> Any:
         for number in range(len(self)):
-            yield as_element(self[number])
-        self.on_epoch_end()
+            return tree.map_structure(self._said_of, as_element(self[number]))  # which begins no pass
+        return super().element_spec
 
     @property
     def _uneven(self) -> bool:  # type: ignore[override]
@@ -398,7 +461,8 @@ def _counted(number: int) -> Any:
 
 
 def _called(function: Callable[..., Any], item: Any) -> Any:
-    return function(*item) if isinstance(item, tuple) else function(item)
+    found = function(*item) if isinstance(item, tuple) else function(item)
+    return tuple(found) if isinstance(found, list) else found
 
 
 def _dataset_of(function: Callable[..., Any], item: Any) -> Dataset:
@@ -432,8 +496,3 @@ def _known(dataset: Dataset) -> int | None:
         return len(dataset)
     except TypeError as error:
         return ENDLESS if "infinite" in str(error) else None
-
-
-def _forever() -> Iterator[None]:
-    while True:
-        yield None

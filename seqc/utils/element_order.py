@@ -69,3 +69,23 @@ def once(items: Iterable[Any], kept: list[list[Any]]) -> Iterator[Any]:
         read.append(item)
         yield item
     kept[:] = [read]
+
+
+def forever(items: Iterable[Any]) -> Iterator[Any]:
+    """Yields items again and again, until a time when there are none."""
+    found = True
+    while found:
+        found = False
+        for item in items:
+            found = True
+            yield item
+
+
+def different(items: Iterable[Any]) -> Iterator[Any]:
+    """Yields arrays without those that came before."""
+    seen = set()
+    for item in items:
+        key = (item.dtype.str, item.shape, str(item.tolist()))
+        if key not in seen:
+            seen.add(key)
+            yield item

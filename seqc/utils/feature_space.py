@@ -219,7 +219,8 @@ def _is_fixed(layer: Any) -> bool:
         return layer.input_mean is not None
     if isinstance(layer, layers.Discretization):
         return layer.num_bins is None
-    return getattr(layer, "input_vocabulary", None) is not None
+    inner = getattr(layer, "_lookup_layer", layer)  # of TextVectorization
+    return getattr(inner, "input_vocabulary", None) is not None
 
 
 def _as_column(x: Array) -> Array:

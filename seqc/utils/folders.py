@@ -14,6 +14,7 @@ from seqc.graph.ir import Array
 from seqc.seeds import next_seed
 from seqc.utils.dataset import Numbered
 from seqc.utils.display import note
+from seqc.utils.elements import shown
 
 _MODES = ("int", "categorical", "binary", None)
 
@@ -24,7 +25,8 @@ class Folder:
 
     Attributes:
         directory: the folder. endings: of the names of its files, in small letters.
-        labels: "inferred" from folders in it; one for each file in the order of their paths; or None.
+        labels: "inferred" from folders in it; numbers or texts, one for each file in the order of their paths;
+        or None.
         label_mode: "int", "categorical", "binary", or None. class_names: which folders, in the order of their numbers.
         batch_size: files in a batch; None for one at a time, without an axis of batches.
         shuffle: whether their order is random, and another one in each epoch. seed: of that order.
@@ -70,7 +72,7 @@ class Folder:
             )
         if self.shuffle:
             order = np.random.RandomState(seed).permutation(len(paths))
-            paths, numbers = [paths[i] for i in order], [numbers[i] for i in order]
+            paths, numbers = [paths[i] for i in order], numbers[order]
         made = []
         for part in ("training", "validation") if self.subset == "both" else (self.subset,):
             chosen = self._part(part, len(paths))
@@ -113,21 +115,23 @@ class Folder:
                 "that there is no overlap between the training and validation subset."
             )
 
-    def _listed(self) -> tuple[list[str], list[int], list[str] | None]:
-        """Returns the paths of files, their numbers, and the names that numbers stand for."""
+    def _listed(self) -> tuple[list[str], Array, list[str] | None]:
+        """Returns the paths of files, their numbers or other labels, and the names that numbers stand for."""
         if not os.path.isdir(self.directory):
             raise DataError(f"There is no folder '{self.directory}'.")
         if self.labels != "inferred":
             paths = self._paths(self.directory)
             if self.labels is None:
-                return paths, [0] * len(paths), None
+                return paths, np.zeros(len(paths), "int32"), None
             if len(self.labels) != len(paths):
                 raise DataError(
                     "Expected the lengths of `labels` to match the number of files in the target directory. "
                     f"len(labels) is {len(self.labels)} while we found {len(paths)} files in directory "
                     f"{self.directory}."
                 )
-            return paths, [int(label) for label in self.labels], [str(label) for label in sorted(set(self.labels))]
+            array = np.asarray(shown(self.labels))
+            array = array.astype("int32") if array.dtype.kind in "iu" else array
+            return paths, array, [str(label) for label in sorted(set(self.labels))]
         folders = sorted(e.name for e in os.scandir(self.directory) if e.is_dir() and not e.name.startswith("."))
         names = folders if self.class_names is None else list(self.class_names)
         if not set(names) <= set(folders):
@@ -136,7 +140,7 @@ class Folder:
                 f"Expected: {folders} (or a subset of it), but received: class_names={names}"
             )
         found = [(p, i) for i, name in enumerate(names) for p in self._paths(os.path.join(self.directory, name))]
-        return [path for path, _ in found], [number for _, number in found], names
+        return [path for path, _ in found], np.array([number for _, number in found], "int32"), names
 
     def _paths(self, directory: str) -> list[str]:
         walk = sorted(os.walk(directory, followlinks=self.follow_links))
@@ -151,13 +155,18 @@ class Folder:
             note(f"Using {used} files for {part}.")
         return slice(count - last, None) if part == "validation" else slice(count - last)
 
-    def _as_labels(self, numbers: list[int], classes: int) -> Array | None:
+    def _as_labels(self, array: Array, classes: int) -> Array | None:
         if self.label_mode is None:
             return None
-        array = np.array(numbers, "int32")
         if self.label_mode == "binary":
+            if array.dtype.kind in "OSU":
+                raise DataError(f'`label_mode="binary"` takes numbers as labels. Received: {self.labels!r:.200}')
             return array.astype("float32")[:, None]
-        return np.eye(classes, dtype="float32")[array] if self.label_mode == "categorical" else array
+        if self.label_mode != "categorical":
+            return array
+        if array.dtype.kind not in "iu":
+            raise DataError(f'`label_mode="categorical"` takes whole numbers as labels. Received: {self.labels!r:.200}')
+        return np.asarray(array[..., None] == np.arange(classes), "float32")  # of a number beyond the classes, zeros
 
 
 class Files(Numbered):

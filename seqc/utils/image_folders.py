@@ -40,6 +40,7 @@ def image_dataset_from_directory(
     """Returns the images in a folder, batch by batch, from 0 to 255; `fit` takes them.
 
     Files are read as TensorFlow reads them, by which Keras does it: 8 bits of each channel, grey as libpng rounds it.
+    Pixels of JPEG differ by a few levels, for Pillow decodes them more exactly than TensorFlow does.
     Batches are float32, and bytes where `interpolation` is "nearest".
 
     Args:
@@ -65,6 +66,7 @@ def image_dataset_from_directory(
         MissingDependencyError: Pillow is not installed.
     """
     pillow("image_dataset_from_directory")
+    interpolation = str(interpolation).lower()
     check_color_mode(color_mode)
     if interpolation not in _INTERPOLATIONS:
         raise ConfigError(f"Argument `interpolation` should be one of {_INTERPOLATIONS}. Received: {interpolation!r}")

@@ -41,6 +41,8 @@ def pad_sequences(
     for name, end in (("padding", padding), ("truncating", truncating)):
         if end not in ("pre", "post"):
             raise ConfigError(f"pad_sequences {name} must be 'pre' or 'post'; got {end!r}.")
+    if isinstance(value, str | bytes) and np.dtype(dtype).kind not in "OSU":
+        raise ConfigError(f"pad_sequences cannot fill up {np.dtype(dtype).name} with value={value!r}; give a number.")
     try:
         rows = [np.asarray(s, dtype=dtype) if len(s) else None for s in sequences]
     except TypeError:

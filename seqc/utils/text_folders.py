@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import DataError
+from seqc.graph.ir import Array
 from seqc.utils.folders import Folder
 
 
@@ -42,7 +43,12 @@ def text_dataset_from_directory(
         str(directory), (".txt",), labels, label_mode, class_names, batch_size, shuffle, seed, validation_split, subset,
         follow_links, format, verbose,
     )  # fmt: skip
-    return folder.datasets(lambda paths: np.array([_text(path, max_length) for path in paths]))
+    return folder.datasets(lambda paths: _together([_text(path, max_length) for path in paths]))
+
+
+def _together(texts: list[str]) -> Array:
+    # NumPy's own texts lose NUL characters at their end.
+    return np.array(texts, object if any(text.endswith("\0") for text in texts) else str)
 
 
 def _text(path: str, max_length: int | None) -> str:
