@@ -11,18 +11,23 @@ from seqc.graph.element_types import HALVES
 from seqc.graph.ir import Array, Constant, Input, Type, Value, constant, walk
 from seqc.graph.scopes import trace_under_way
 
+# How many operations in a row may be computed again. Fewer would keep more arrays of what is between results.
+REPEATED = 32
+
 
 def evaluate_eagerly(value: Value) -> Array:
     """Computes a value that depends on constants only.
 
-    What it is computed from is computed once: constants stand for it from then on, so that a loop of Python's takes
-    time in proportion to its steps. While a graph is traced, whose gradients may be asked for, nothing changes.
+    A constant stands for it from then on, and for what is `REPEATED` operations apart before it, so that a loop of
+    Python's takes time in proportion to its steps. While a graph is traced, whose gradients may be asked for, nothing
+    changes.
 
     Raises:
         TraceError: it depends on a graph input, whose array is not known yet.
     """
     known: dict[Value, Any] = {}
     derived: set[Value] = set()
+    deep: dict[Value, int] = {}
     keeps = trace_under_way.get() is None
     with np.errstate(all="ignore"):  # what is not a number shows in the result
         for v in _not_yet_known(value):
@@ -34,8 +39,10 @@ def evaluate_eagerly(value: Value) -> Array:
             )
             if v.op.derived or not derived.isdisjoint(v.inputs):
                 derived.add(v)
-            elif keeps:
-                _keep(v, known[v])
+                continue
+            deep[v] = 1 + max((deep.get(x, 0) for x in v.inputs), default=0)
+            if keeps and (v is value or deep[v] >= REPEATED) and _keep(v, known[v]):
+                deep[v] = 0
     # What was kept stays as it is, whatever is done with this.
     return cast(Array, known[value]) if value.known is None else _array(value).copy()
 
@@ -60,11 +67,13 @@ def _array(value: Value) -> Array:
     return cast(Constant, cast(Value, value.known).op).array
 
 
-def _keep(value: Value, array: Any) -> None:
+def _keep(value: Value, array: Any) -> bool:
+    """Has a constant stand for a value, and tells whether one does."""
     if isinstance(value.result, Type) and not isinstance(value.op, Constant):
         kept = constant(array, borrowed=True)
         if kept.type == value.type:
             value.known = kept
+    return value.known is not None
 
 
 def _not_known(value: Value, v: Value, op: Input) -> TraceError:

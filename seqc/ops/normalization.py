@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from seqc.errors import NoLoweringError, ShapeError
+from seqc.graph.batch import batch_axis
 from seqc.graph.ir import Array, BatchRule, Constant, Emitter, Op, Sizes, Type, Value, apply, apply_many, items
 from seqc.graph.layout import Layout, LayoutRule, position
 from seqc.graph.layout import Merged as MergedAxis
@@ -223,6 +224,10 @@ class LayerNormalization(Op):
             if t.shape != x.shape[self.axis :]:
                 raise ShapeError(f"LayerNormalization from axis {self.axis} of {x} got a weight {t}.")
         return x
+
+    def batch_rule(self, y: Value) -> BatchRule:
+        along = batch_axis(y.type)
+        return "parallel" if along is not None and along < self.axis else "whole"
 
     def work(self, inputs: Sequence[Sizes], outputs: Sequence[Sizes]) -> int:
         return 7 * prod(outputs[0])

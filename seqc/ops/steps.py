@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from seqc.errors import NoGradientError, ShapeError
 from seqc.graph import dims
-from seqc.graph.ir import Array, Emitter, Graph, Input, Op, Type, Value, apply_many, build, input_value
+from seqc.graph.batch import batch_axis
+from seqc.graph.ir import Array, BatchRule, Emitter, Graph, Input, Op, Type, Value, apply_many, build, input_value
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -43,6 +44,16 @@ class Scan(Op):
             if (given.dtype, given.rank) != (x.type.dtype, x.type.rank):
                 raise ShapeError(f"A step of {self!r} takes {x.type}; got {given}.")
         return *states, *(t.with_shape((steps[0].shape[0], *t.shape)) for t in self._outputs_of(each))
+
+    def batch_rule(self, y: Value) -> BatchRule | tuple[BatchRule, ...]:
+        # Each sample goes its own way where all steps of it lie beside those of the others.
+        last = self.states + self.sequences
+        along_time = [x.type for x in y.inputs[self.states : last]] + list(cast(tuple[Type, ...], y.result))[
+            self.states :
+        ]
+        others = [x.type for x in (*y.inputs[: self.states], *y.inputs[last:])]
+        apart = {*map(batch_axis, along_time)} <= {None, 1} and {*map(batch_axis, others)} <= {None, 0}
+        return "parallel" if apart else "whole"
 
     def _outputs_of(self, types: Sequence[Type]) -> list[Type]:
         """Returns the types of a step's outputs for what it takes; sizes may be better known than inside the body."""

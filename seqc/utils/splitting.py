@@ -36,6 +36,7 @@ class Samples(Dataset):
         drop_remainder: bool = False,
         num_parallel_calls: Any = None,
         deterministic: bool | None = None,
+        name: str | None = None,
     ) -> Batches:
         """Returns batches of so many samples, the last one smaller where it must be and may be."""
         whole = len(self) - len(self) % batch_size if drop_remainder else len(self)
