@@ -164,6 +164,22 @@ def test_an_output_of_which_float16_leaves_nothing_is_refused(tmp_path: Path) ->
     model.export(tmp_path / "m.onnx", precision="float16", float32_layers=[layer.name for layer in model.layers])
 
 
+DECISIONS: dict[str, Callable[[Any], Any]] = {
+    "one_hot of argmax": lambda y: ops.one_hot(ops.argmax(y, -1), 16),
+    "sign": ops.sign,
+    "where": lambda y: ops.where(y > 0, 1.0, 0.0),
+    "is largest": lambda y: ops.cast(ops.equal(y, ops.max(y, -1, keepdims=True)), "float32"),
+}
+
+
+@pytest.mark.parametrize("name", DECISIONS)
+def test_decisions_that_fall_otherwise_in_float16_here_and_there_are_no_loss(name: str, tmp_path: Path) -> None:
+    utils.set_random_seed(4)
+    x = Input((64,))
+    model = Model(x, DECISIONS[name](layers.Dense(16)(x)))
+    model.export(tmp_path / "m.onnx", precision="float16")
+
+
 def test_half_precision_meets_heads_types_and_layouts(tmp_path: Path) -> None:
     utils.set_random_seed(2)
     model = Sequential([Input((6, 6, 3)), layers.Conv2D(8, 3), layers.GlobalMaxPooling2D(), layers.Dense(4, "softmax")])

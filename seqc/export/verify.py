@@ -221,10 +221,16 @@ class _Runs:
             # NumPy may be exact where onnxruntime cannot be: what do rounding errors come to that are right to make?
             responses = self._responses(max(drawn, key=lambda arrays: sum(a.size for a in arrays)))
             checks = [replace(c, budget=c.budget + NOISE_FACTOR * r) for c, r in zip(checks, responses, strict=True)]
-        # Zeros would pass, too.
+        # Zeros would pass, too: because numbers are too small, or because a decision may fall otherwise here and there.
         lost = next((c for c in checks if self._half and c.budget >= c.scale > 0), None)
-        if lost is not None:
-            raise VerificationError(_without_digits(lost, self._single.graph, drawn[-1]))
+        tiny = _layer_without_digits(self._single.graph, drawn[-1]) if lost is not None else ""
+        if lost is not None and tiny:
+            raise VerificationError(
+                f"In float16, output '{lost.name}' may be off by {lost.budget:.3g}, and its numbers are "
+                f"{lost.scale:.3g} at most. Layer '{tiny}' has numbers so small that float16 holds few digits of them. "
+                f"Keep such layers, and what reads them, in float32: float32_layers=['{tiny}', ...]; or export in "
+                "float32. Nothing was written."
+            )
         return tuple(checks)
 
     def _ordered(self, drawn: Sequence[Sequence[Array]]) -> list[float]:
@@ -258,19 +264,12 @@ def _beyond(single: Graph, arrays: Sequence[Array]) -> str:
     )
 
 
-def _without_digits(check: OutputCheck, single: Graph, arrays: Sequence[Array]) -> str:
-    """Returns sentences on an output of which half precision leaves nothing, and the first layer to tell why."""
+def _layer_without_digits(single: Graph, arrays: Sequence[Array]) -> str:
+    """Returns the first layer whose numbers are all too small for half precision to hold their digits; "" for none."""
     rounding = [v for v in single.walk() if isinstance(v.op, RoundTo)]
     sizes = [float(np.abs(y).max(initial=0)) for y in _results(single, [v.inputs[0] for v in rounding], arrays)]
     tiny = float(np.finfo(np.float16).smallest_normal)
-    first = next((v.scope for v, size in zip(rounding, sizes, strict=True) if 0 < size < tiny), "")
-    why = f"Layer '{first}' has numbers so small that float16 holds few digits of them. " if first else ""
-    who = f"float32_layers=['{first}', ...]" if first else "float32_layers"
-    return (
-        f"In float16, output '{check.name}' may be off by {check.budget:.3g}, and its numbers are {check.scale:.3g} at "
-        f"most. {why}Keep such layers, and what reads them, in float32: {who}; or export in float32. Nothing was "
-        "written."
-    )
+    return next((v.scope for v, size in zip(rounding, sizes, strict=True) if 0 < size < tiny), "")
 
 
 def _results(graph: Graph, values: Sequence[Value], arrays: Sequence[Array]) -> list[Any]:
