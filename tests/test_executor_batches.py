@@ -13,6 +13,8 @@ from kit.executor_runs import Conditions, assert_same, twin
 from seqc import layers, ops
 from seqc.errors import ShapeError
 from seqc.ops.nonlinear import Softsign
+from seqc.ops.normalization import LayerNormalization
+from seqc.ops.steps import Scan
 
 Made = Callable[[Any], Any]
 SMALL_TILES = (Conditions(1, 300), Conditions(3, 1, tiny=True))
@@ -146,3 +148,27 @@ def test_what_numpy_refuses_says_in_which_layer(executor: str, monkeypatch: pyte
     with pytest.raises(ValueError, match="broadcast") as caught:
         model.predict_on_batch(np.ones((2, 3), "float32"))
     assert caught.value.__notes__ == ["This happened in layer 'bent'."]
+
+
+SCANNED: dict[str, Callable[[], Any]] = {
+    "ConvLSTM1D": lambda: layers.ConvLSTM1D(2, 3),
+    "GRU with an activation of no kernel": lambda: layers.GRU(2, activation="mish"),
+    "cells in a stack": lambda: layers.RNN([layers.GRUCell(2, activation="mish"), layers.LSTMCell(3)]),
+}
+
+
+@pytest.mark.parametrize("name", SCANNED)
+def test_layers_that_go_step_by_step_are_cut_into_samples(name: str) -> None:
+    x = keras.Input((None, 6, 2) if name == "ConvLSTM1D" else (None, 4))
+    graph, _ = keras.Model(x, SCANNED[name]()(x)).graph()
+    scans = [v for v in graph.walk() if isinstance(v.op, Scan)]
+    assert scans
+    assert {v.op.batch_rule(v) for v in scans} == {"parallel"}
+
+
+def test_normalization_of_a_time_major_model_is_cut_into_samples() -> None:
+    x = keras.Input((5, 4))
+    steps_first = ops.transpose(x, (1, 0, 2))
+    graph, _ = keras.Model(x, ops.transpose(layers.LayerNormalization()(steps_first), (1, 0, 2))).graph()
+    (normal,) = [v for v in graph.walk() if isinstance(v.op, LayerNormalization)]
+    assert normal.op.batch_rule(normal) == "parallel"

@@ -12,7 +12,7 @@ from seqc.graph.ir import Array, Constant, Input, Type, Value, constant, walk
 from seqc.graph.scopes import trace_under_way
 
 # How many operations in a row may be computed again. Fewer would keep more arrays of what is between results.
-REPEATED = 32
+REPEATED = 8
 
 
 def evaluate_eagerly(value: Value) -> Array:
