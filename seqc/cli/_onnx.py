@@ -165,9 +165,14 @@ def _constants(graph: onnx.GraphProto) -> dict[str, TensorProto]:
     return {node.output[0]: a.t for node in nodes for a in node.attribute if a.HasField("t")}
 
 
+# So many nodes may stand for each that is written in the file, where functions are put in the place of their calls.
+NODES_PER_NODE = 100
+
+
 def with_functions_in_place(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Returns a model with the nodes of its functions where they are called."""
-    if not model.functions:
+    """Returns a model with the nodes of its functions where they are called, unless these are a multiple of the file."""
+    written = len(model.graph.node) + sum(len(one.node) for one in model.functions)
+    if not model.functions or inlined_nodes(model) > NODES_PER_NODE * written:
         return model
     from onnx.inliner import inline_local_functions
 
