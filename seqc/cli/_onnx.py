@@ -170,7 +170,7 @@ NODES_PER_NODE = 100
 
 
 def with_functions_in_place(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Returns a model with the nodes of its functions where they are called, unless these are a multiple of the file."""
+    """Returns a model with the nodes of its functions where they are called, unless the file would grow too much."""
     written = len(model.graph.node) + sum(len(one.node) for one in model.functions)
     if not model.functions or inlined_nodes(model) > NODES_PER_NODE * written:
         return model
