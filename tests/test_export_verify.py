@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,12 +27,13 @@ from kit.small_graphs import (
 from seqc import ops
 from seqc.errors import ShapeError, VerificationError
 from seqc.export import compile_graph, compile_with_names
+from seqc.export.demands import Demands
 from seqc.export.images.conv import OnnxConv
 from seqc.export.recurrent.forms import OnnxRecurrent
-from seqc.export.samples import choose_sizes, draw_inputs, integer_limits
+from seqc.export.samples import Sampler, choose_sizes, draw_inputs, integer_limits
 from seqc.export.target import onnx_target
 from seqc.graph import ir
-from seqc.graph.ir import Graph
+from seqc.graph.ir import Array, Graph
 from seqc.ops.elementwise import Cast
 from seqc.ops.nonlinear import Relu
 from seqc.ops.strings import LookUp
@@ -301,6 +302,34 @@ def test_integers_are_few_enough_for_what_is_made_of_them(name: str) -> None:
     found = draw_inputs(g, {"batch": 50}, 0)
     assert all(len(np.unique(x)) >= count for x, dtype in zip(found, dtypes, strict=True) if dtype != FLOAT)
     assert verify(g).passed
+
+
+# What is made of ids of tables, how many rows these and that of what is made have, and the largest first id that fits.
+LARGE_TABLES: dict[str, tuple[Callable[..., Any], list[int], int, int]] = {
+    "buckets": (lambda x: x // 10, [100_000], 8000, 79_999),
+    "pairs": (lambda u, i: u * 100 + i, [30_000, 1000], 100_000, 999),
+}
+
+
+@pytest.mark.parametrize(("function", "rows", "more", "largest"), LARGE_TABLES.values(), ids=LARGE_TABLES)
+def test_ids_of_large_tables_are_found_in_few_runs(
+    function: Callable[..., Any], rows: list[int], more: int, largest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w, are_met = Weights(), Demands.are_met
+    runs: list[bool] = []
+
+    def counted(demands: Demands, arrays: Sequence[Array], sizes: Mapping[str, int]) -> bool:
+        runs.append(are_met(demands, arrays, sizes))
+        return runs[-1]
+
+    inputs = [ir.input_value(f"x{i}", "int64", (BATCH, TIME)) for i in range(len(rows))]
+    ids = list(zip([*rows, more], [*inputs, function(*inputs)], strict=True))
+    found = [look_up(w(f"w{i}", n, 1), x) for i, (n, x) in enumerate(ids)]
+    sampler = Sampler(Graph(tuple(inputs), tuple(found), tuple(f"y{i}" for i in range(len(found)))))
+    monkeypatch.setattr(Demands, "are_met", counted)
+    drawn = [sampler.draw({"batch": b, "time": t}, seed) for seed, (b, t) in enumerate([(1, 4), (2, 4), (7, 9)] * 4)]
+    assert len(runs) <= 80
+    assert [int(x.max()) for x, *_ in drawn] == [largest] * 12
 
 
 def test_a_table_of_few_places_bounds_lengths() -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,8 @@ _STARTS = [n for i in range(2, 13) for n in (1 << i, 3 << (i - 1))] + [8192]
 _SOME = 10
 # Where what is made of integers asks for others than that: what they begin with, see `Sampler._fitting`.
 _LOWS = (0, 1, 2)
+# How often more integers than those are tried, over all draws: each runs the part of the graph that they lead to.
+_TRIES = 40
 # Ends of integers, where those of their type lead to numbers that are too large.
 _LARGE = (1 << 52, 1 << 30, 1 << 20, 1 << 10)
 
@@ -142,7 +144,7 @@ def runs_on(run: Callable[[list[Array]], object], arrays: list[Array]) -> bool:
 
 
 class Sampler:
-    """Draws inputs for a graph; the same for the same arguments.
+    """Draws inputs for a graph; the same for the same calls.
 
     Floating-point rows are in turn standard normal, uniform in [0, 1), and three times as wide; the sixth is zero, or
     what a mask leaves out, throughout, as are the second halves of some others, and the seventh is tiny. Integers stay
@@ -160,6 +162,11 @@ class Sampler:
         self._tokens = {x: _tokens_of(x, users) for x in graph.inputs}
         self._split = [_is_split(x, users) for x in graph.inputs]
         self._rooms = {x: Room(0, limit) for x, limit in self._limits.items()}
+        # What fitted at the last sizes, before and after it was widened, and at all sizes: it mostly fits again.
+        self._narrow: Rooms = {}
+        self._wide: Rooms = {}
+        self._known: dict[frozenset[tuple[str, int]], Rooms] = {}
+        self._tries = _TRIES
 
     def draw(self, sizes: Sizes, seed: int) -> list[Array]:
         """Returns one array per graph input."""
@@ -179,10 +186,38 @@ class Sampler:
         def fit(rooms: Rooms) -> bool:
             return self._demands.are_met(self._drawn_in(self._rooms | rooms, sizes, seed), sizes)
 
+        known = self._known.get(frozenset(sizes.items()), {} if self._tries else self._wide)
+        if known and fit(known):
+            return known
         most = {x: self._limits.get(x, _SOME) for x in free}
-        tried = ({x: Room(low, min(n, most[x])) for x in free} for low in _LOWS for n in range(_SOME, 0, -1))
+        some = ({x: Room(low, min(n, most[x])) for x in free} for low in _LOWS for n in range(_SOME, 0, -1))
+        tried = itertools.chain([self._narrow] if self._narrow else [], some)
         rooms = next(filter(fit, tried), None) if free else None
-        return None if rooms is None else reduce(partial(_widened, fit, most), free, rooms)
+        # A single number is not at the end of its room, and does not show how many fit.
+        if rooms is None or any(_count(x, sizes) < 2 for x in free):
+            return rooms
+        self._narrow = rooms
+        for x in free:
+            rooms = self._widened(fit, rooms, x, most[x])
+        self._wide = self._known[frozenset(sizes.items())] = rooms
+        return rooms
+
+    def _widened(self, fit: Callable[[Rooms], bool], rooms: Rooms, x: Value, most: int) -> Rooms:
+        """Returns the rooms with as many integers for one input as fit, found by bisection while tries are left."""
+
+        def with_count(n: int) -> Rooms:
+            return rooms | {x: replace(rooms[x], count=n)}
+
+        # So many fit, and more than `most` do not. Where as many as at the last sizes fit, mostly not one more does.
+        least, last = rooms[x].count, self._wide[x].count if x in self._wide else 0
+        first = iter((last, last + 1) if last else (most,))
+        while least < most and self._tries:
+            n = next(first, (least + most + 1) // 2)
+            if not least < n <= most:
+                continue
+            self._tries -= 1
+            least, most = (n, most) if fit(with_count(n)) else (least, n - 1)
+        return with_count(least)
 
     def _is_whole(self, x: Value) -> bool:
         """Whether an input has numbers that are whole, in floats, too."""
@@ -235,10 +270,8 @@ class Sampler:
         return found if runs_on(run, found) else None
 
 
-def _widened(fit: Callable[[Rooms], bool], most: Mapping[Value, int], rooms: Rooms, x: Value) -> Rooms:
-    """Returns the rooms with as many integers for one input as fit."""
-    wider = (rooms | {x: replace(rooms[x], count=n)} for n in range(most[x], rooms[x].count, -1))
-    return next(filter(fit, wider), rooms)
+def _count(x: Value, sizes: Sizes) -> int:
+    return math.prod(dims.evaluate(d, sizes) for d in x.type.shape)
 
 
 def _with_large_ends(x: Array) -> Iterator[Array]:
