@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 import seqc as keras
 from kit import old_runtime
 from kit.cli_models import seqc, seqc_json
-from seqc import layers
+from seqc import layers, ops
 from seqc.errors import ConfigError, DataError, PathError
 from seqc.export import record as records
 from seqc.export.model import inference_graph
@@ -215,6 +216,44 @@ def test_whole_numbers_that_rounding_decides_may_come_out_either_way(tmp_path: P
     assert np.mean(highest > lowest) < 0.2
     strict = replace(record, cases=tuple(replace(case, near={}) for case in record.cases))
     assert not all(check.passed for check in records.repeat(strict, path.read_bytes(), CPU))
+
+
+def limited() -> keras.Model:
+    x = layers.Input((16,), name="x")
+    y = layers.Dense(8, kernel_initializer=keras.initializers.RandomNormal(stddev=3.0), bias_initializer="ones")(x)
+    return keras.Model(x, ops.cast(ops.round(ops.clip(y, 0, 5)), "int32"))
+
+
+def pixels(layer: Any) -> keras.Model:
+    x = layers.Input((20, 20, 3), dtype="uint8", name="x")
+    return keras.Model(x, ops.cast(ops.clip(ops.round(ops.cast(layer(x), "float32")), 0, 255), "uint8"))
+
+
+HALF_WHOLE: dict[str, Callable[[], keras.Model]] = {
+    "limited": limited,
+    "resized": lambda: pixels(layers.Resizing(16, 16)),
+    "convolved": lambda: pixels(layers.Conv2D(3, 1, kernel_initializer=keras.initializers.Constant(0.25))),
+}
+
+
+@pytest.mark.parametrize("name", HALF_WHOLE)
+@pytest.mark.parametrize("kind", ["Ceil", "Floor", "zeros"])
+def test_whole_numbers_of_a_half_precision_file_are_checked(tmp_path: Path, name: str, kind: str) -> None:
+    keras.utils.set_random_seed(3)
+    model, path = HALF_WHOLE[name](), tmp_path / "m.onnx"
+    model.export(path, precision="float16")
+    model.export(path, precision="float16", record=True)
+    assert all(check.passed for check in repeated(path))
+    file = onnx.load(path)
+    first = next(node for node in file.graph.node if node.op_type == "Round")
+    if kind == "zeros":
+        first.op_type = "Sub"
+        first.input.append(first.input[0])
+    else:
+        first.op_type = kind
+    record = records.read_record(records.record_path(path))
+    (check,) = records.repeat(record, file.SerializeToString(), CPU)
+    assert check.wrong.endswith("whole numbers")
 
 
 @pytest.mark.slow

@@ -32,6 +32,7 @@ from seqc.export.images.conv import OnnxConv
 from seqc.export.recurrent.forms import OnnxRecurrent
 from seqc.export.samples import Sampler, choose_sizes, draw_inputs, integer_limits
 from seqc.export.target import onnx_target
+from seqc.export.ties import Ties
 from seqc.graph import ir
 from seqc.graph.ir import Array, Graph
 from seqc.ops.elementwise import Cast
@@ -469,3 +470,13 @@ def test_whole_numbers_may_be_rounded_either_way_near_a_border(size: tuple[int, 
     cut = graph(x, ops.cast(ops.floor(ops.image.resize(ops.cast(x, "float32"), size, how)), "uint8"))
     with pytest.raises(VerificationError, match="whole numbers"):
         verification.verify(g, content(cut), threads=1)
+
+
+def test_a_number_with_errors_beyond_its_borders_is_near_none() -> None:
+    x = ir.input_value("x", "float32", (64,))
+    g = graph(x, ops.cast(ops.round((x * 10.0 + 1e8) - 1e8), "int32"))
+    ends = Ties(g).near(0, [np.linspace(0, 9, 64, dtype=np.float32)])
+    assert ends is not None
+    low, high = ends
+    assert np.max(high - low) <= 1
+    assert np.unique(low).size > 50
