@@ -444,7 +444,10 @@ def test_vectors_that_are_multiplied_are_no_sizes() -> None:
     assert verify(Graph((x, y), (outer,), ("outer",))).passed
 
 
-@pytest.mark.parametrize(("before", "after"), [(28, 32), (28, 128), (150, 224), (300, 224), (224, 96)])
+LARGE_IMAGES = [pytest.param(*sizes, marks=pytest.mark.slow) for sizes in ((150, 224), (300, 224), (224, 96))]
+
+
+@pytest.mark.parametrize(("before", "after"), [(28, 32), (28, 128), *LARGE_IMAGES])
 def test_images_brought_to_another_size_pass_although_onnxruntime_counts_in_float32(before: int, after: int) -> None:
     x = image(before, before, 1)
     g = graph(x, ops.image.resize(x, (after, after)))

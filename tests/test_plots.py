@@ -86,6 +86,7 @@ PROFILE = [
 ]
 
 
+@pytest.mark.slow
 def test_a_profile_is_drawn_with_layers_inside_parts(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     step_profile(PROFILE, 2, tmp_path / "p.svg", title="a title")

@@ -343,8 +343,8 @@ class Told(Mixed):
         self.log.append("end")
 
 
-@pytest.mark.parametrize("steps", [None, 1, 2, 3, 4])
-@pytest.mark.parametrize("at", [3, 5, 6, 8])
+@pytest.mark.parametrize("steps", [None, 2, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 3, 4))])
+@pytest.mark.parametrize("at", [5, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 6, 8))])
 @pytest.mark.parametrize("save_freq", ["epoch", 1])
 @pytest.mark.filterwarnings("ignore:The data ran out")
 def test_what_numbered_data_draw_at_the_beginning_of_an_epoch_is_drawn_again(
