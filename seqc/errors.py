@@ -119,7 +119,12 @@ class PathError(SeqcError, OSError):
 
 
 def in_layer(error: Exception, scope: str) -> Exception:
-    """Returns an error of a layer's operation as one that names the layer: seqc's own first, others in a note."""
+    """Returns an error of a layer's operation as one that names the layer: seqc's own first, others in a note.
+
+    Args:
+        error: what was raised.
+        scope: the path of the layer; "" for none.
+    """
     if not scope or scope in str(error):
         return error
     if isinstance(error, SeqcError):

@@ -177,6 +177,8 @@ class Optimizer(Configurable):
         """Makes one slot per variable, or several where `name` is a list; returns a list, or one list per name.
 
         Args:
+            trainable_variables: what the slots are for.
+            name: of the slots, or a list of names.
             initializer: of all slots, or a list with one per name.
 
         Raises:
