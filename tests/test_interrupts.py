@@ -136,10 +136,12 @@ def snapshot(model: Sequential) -> list[bytes]:
 def test_a_short_step_is_finished_before_ctrl_c_is_raised(two_workers: None, times: int) -> None:
     model, bound, x, y = trained_program()
     start = [v.numpy() for v in (*model.weights, *model.optimizer.variables)]
+    drawn = model._trainer._drawn
     model.train_on_batch(x, y)
     whole = snapshot(model)
     for v, array in zip((*model.weights, *model.optimizer.variables), start, strict=True):
         v.assign(array)
+    model._trainer._drawn = drawn
     calls = bound.program.regions[0].lists[0]
     calls.insert(0, Pressing(0.01, times))
     with pytest.raises(KeyboardInterrupt) as caught:
