@@ -242,9 +242,8 @@ class Functional(Model):
         model._freeze_as_saved()
         return model
 
-    def _freeze_as_saved(self) -> None:
-        for layer in self._called:
-            layer._freeze_as_saved()
+    def _described_inside(self) -> list[Layer]:
+        return list(self._called)
 
     # -- graphs ------------------------------------------------------------------------------------------------------
 

@@ -416,9 +416,8 @@ class Sequential(Model):
         model._freeze_as_saved()
         return model
 
-    def _freeze_as_saved(self) -> None:
-        for layer in self._stack:
-            layer._freeze_as_saved()
+    def _described_inside(self) -> list[Layer]:
+        return list(self._stack)
 
 
 def _declared_input(layer: Layer) -> InputLayer | None:

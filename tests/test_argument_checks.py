@@ -21,6 +21,7 @@ LOOSER = {
     "layers": "no layers give back what comes in; Keras fails inside",
     "offset": "an empty list has nothing to add to; Keras fails inside",
     "shared_axes": "an empty dictionary shares nothing; Keras fails inside",
+    "synchronized": "there is one replica; Keras refuses it where its backend is not TensorFlow",
 }
 _QUANTIZED = "not carried, and refused by name at any value but the default"
 _BOOLEAN = "a boolean or a fraction is no count"

@@ -11,6 +11,7 @@ from seqc.export.noise import with_rounding
 from seqc.export.rewritten import wide
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Value, build, input_value
+from seqc.graph.strings import STRING
 from seqc.ops.arithmetic import Ceil, Clip, Floor, Round
 from seqc.ops.elementwise import Cast
 from seqc.passes.precision import promote_floats
@@ -64,7 +65,7 @@ def _errors(graph: Graph, truth: Array, arrays: Sequence[Array]) -> Array:
 
 def _float_before(y: Value) -> Value | None:
     """Returns the floats that only rounding, limits and views stand between, and whole numbers."""
-    if isinstance(y.result, tuple) or np.dtype(y.dtype).kind not in "iu":
+    if isinstance(y.result, tuple) or y.dtype == STRING or np.dtype(y.dtype).kind not in "iu":
         return None
     rounded = False
     while _keeps_order(y) and len(y.inputs) == 1 and not isinstance(y.inputs[0].result, tuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -233,10 +233,23 @@ class WeightOwner(Configurable):
                 if variable.learnable:
                     variable.trainable = bool(value)
 
+    def _described_inside(self) -> Sequence[WeightOwner]:
+        """Returns the layers inside that have configurations of their own in that of this one."""
+        return ()
+
     def _freeze_as_saved(self) -> None:
-        """Freezes what is inside a layer whose configuration says only that it does not train itself."""
-        if not self._trainable:
-            self.trainable = False
+        """Freezes what is inside layers whose configuration says only that they do not train themselves."""
+        seen: set[int] = set()  # models that hold one another twice would be gone through again and again
+        waiting: list[WeightOwner] = [self]
+        while waiting:
+            one = waiting.pop()
+            if id(one) in seen:
+                continue
+            seen.add(id(one))
+            described = one._described_inside()
+            waiting += described
+            if not described and not one._trainable:
+                one.trainable = False
 
     @property
     def trainable_weights(self) -> list[Variable]:

@@ -39,9 +39,10 @@ class Part:
         """The input, of its columns, each a value for each sample.
 
         Each becomes what the input takes before they stand beside each other: numpy has no integer for a mixture of
-        int64 and uint64.
+        int64 and uint64. Text stays what it is: labels are read as text, and may be numbers.
         """
-        return self.assemble(np.stack([cast(column, self.info) for column in columns], axis=1))
+        cells = columns if self.info.dtype == "str" else [cast(column, self.info) for column in columns]
+        return self.assemble(np.stack(cells, axis=1))
 
 
 def lay_out(
