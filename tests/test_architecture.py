@@ -21,6 +21,7 @@ LEVELS = {
     "seqc.text": 0,
     "seqc.errors": 0,
     "seqc.utils.absent": 0,
+    "seqc.utils.garbage": 0,
     "seqc.utils.naming": 0,
     "seqc.utils.not_carried": 0,
     "seqc.utils.display": 0,

@@ -15,7 +15,10 @@ BATCH = "batch"
 
 def batch_axis(t: Type) -> int | None:
     """Returns the axis along which a tensor's samples lie, the first that depends on the batch; None for none."""
-    return next((i for i, d in enumerate(t.shape) if BATCH in dims.names(d)), None)
+    for i, d in enumerate(t.shape):
+        if not isinstance(d, int) and BATCH in dims.names(d):
+            return i
+    return None
 
 
 def samples_first(y: Value) -> bool:

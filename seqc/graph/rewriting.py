@@ -27,14 +27,14 @@ def rewrite(graph: Graph, rule: Rule) -> Graph:
         if isinstance(old.op, Item) and isinstance(whole, tuple):
             done[old] = whole[old.op.index]
             continue
-        new = _again(old, tuple(_single(done, x) for x in old.inputs))
+        new = with_operands(old, tuple(_single(done, x) for x in old.inputs))
         replacement = rule(old, new)
         done[old] = new if replacement is None else replacement
     inputs = tuple(_single(done, x) for x in graph.inputs)
     return Graph(inputs, tuple(_single(done, y) for y in graph.outputs), graph.output_names)
 
 
-def _again(old: Value, inputs: tuple[Value, ...]) -> Value:
+def with_operands(old: Value, inputs: tuple[Value, ...]) -> Value:
     """Returns a node with other operands. What it gives follows from their types, and so is known where these stay."""
     changed = [(x, before) for x, before in zip(inputs, old.inputs, strict=True) if x is not before]
     if not changed:

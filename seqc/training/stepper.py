@@ -29,6 +29,7 @@ from seqc.training.tables import InBatches, by_columns, columns_of, is_stream, i
 from seqc.training.totals import Totals
 from seqc.training.trainable import Trainable
 from seqc.utils.display import note
+from seqc.utils.garbage import collected_later
 
 if TYPE_CHECKING:
     from seqc.export.session import VerifiedSession
@@ -152,6 +153,7 @@ class Stepper(Totals):
                 self._sized.remove(kind)
                 raise (again if isinstance(error, StepsUnknown) else error) from None
 
+    @collected_later
     def _trace_step(self, key: tuple[Any, ...], batch: Batch, sized: bool) -> Step:
         self._refuse_own_function(key[0])
         model = self.model

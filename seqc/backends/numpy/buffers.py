@@ -37,7 +37,7 @@ class Buffers:
         self.arrays: dict[Value, Array] = {}
         self.constants: set[Value] = set()
         self._drafts: dict[int, Array] = {}
-        self._starts: dict[int, int] = {}
+        self._shifts: dict[int, int] = {}
         self._block = np.empty(0, np.uint8)
         self._placed: dict[int, tuple[Array, Array]] = {}  # by a draft's id; the draft is kept, so that its id is
         for v in schedule.cut.order:
@@ -110,7 +110,8 @@ class Buffers:
         for end, call in calls:
             touch(call.arrays, end)
         touch(held, end + 1)
-        self._starts, size = plan_memory(lifetimes)
+        starts, size = plan_memory(lifetimes)
+        self._shifts = {key: start - self._drafts[key].ctypes.data for key, start in starts.items()}
         self._block = arena.block("values", size)[:size]
         self.memory.hold(self._block)
 
@@ -126,8 +127,7 @@ class Buffers:
         return self._key(array) is not None
 
     def _moved(self, array: Array, key: int) -> Array:
-        offset = self._starts[key] + array.ctypes.data - self._drafts[key].ctypes.data
-        return np.ndarray(array.shape, array.dtype, self._block, offset, array.strides)
+        return np.ndarray(array.shape, array.dtype, self._block, self._shifts[key] + array.ctypes.data, array.strides)
 
     def _key(self, array: Array) -> int | None:
         """Returns the number of the buffer that a draft lies in, None for an array that is none."""

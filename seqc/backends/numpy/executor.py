@@ -25,6 +25,7 @@ from seqc.graph import dims
 from seqc.graph.batch import BATCH
 from seqc.graph.blas_threads import one_blas_thread
 from seqc.graph.ir import Array, Graph, Input, Value
+from seqc.utils.garbage import collected_later
 
 
 class Executor:
@@ -115,6 +116,7 @@ class Executor:
             if bound is program:
                 self._programs.pop(key, None)
 
+    @collected_later
     def _build(self, arrays: Sequence[Array], arena: Arena) -> _Bound:
         sizes = dims.bind_sizes((x.type.shape, a.shape) for x, a in zip(self.given, arrays, strict=True))
         batch = sizes.pop(BATCH, 1)

@@ -9,7 +9,8 @@ from seqc.backends.numpy import machine
 from seqc.backends.numpy.patches import Patches
 from seqc.graph import dims
 from seqc.graph.dims import Dim
-from seqc.graph.ir import Graph, Type, Value, apply, build, scope
+from seqc.graph.ir import Graph, Type, Value, apply, scope
+from seqc.graph.rewriting import with_operands
 from seqc.ops.conv import Conv, ConvInputGrad, ConvKernelGrad
 from seqc.ops.linalg import MatMul
 from seqc.ops.reduce import ReduceSum
@@ -33,9 +34,7 @@ def convolve_by_products(graph: Graph) -> Graph:
     }
     done: dict[Value, Value] = {}
     for old in order:
-        inputs = tuple(done[x] for x in old.inputs)
-        same = all(a is b for a, b in zip(inputs, old.inputs, strict=True))
-        new = old if same else build(old.op, inputs, old.scope)
+        new = with_operands(old, tuple(done[x] for x in old.inputs))
         with scope(old.scope):
             bias = _bias_gradient(old, carriers, done)
             done[old] = _rewritten(old, new, _shown(old) in biased) if bias is None else bias
