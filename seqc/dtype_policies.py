@@ -247,6 +247,11 @@ def floatx() -> str:
     return str(_state["floatx"])
 
 
+def rate_dtype() -> str:
+    """Returns the element type of rates, labels and weights of samples: `floatx()`, but never half precision."""
+    return "float64" if floatx() == "float64" else "float32"
+
+
 def set_floatx(value: str) -> None:
     """Sets the element type that inputs, losses and metrics have by default, and layers made before any policy is set.
 

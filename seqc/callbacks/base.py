@@ -114,6 +114,22 @@ class Callback:
 _OLDER = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
 
 
+def _plain(logs: Logs) -> Logs:
+    """Returns logs as Python's numbers, those of dictionaries within beside the others; what is no number stays."""
+    if all(type(value) is float for value in logs.values()):
+        return logs
+    plain: Logs = {}
+    for name, value in logs.items():
+        if isinstance(value, dict):
+            plain |= _plain(value)
+            continue
+        try:
+            plain[name] = float(value)
+        except (TypeError, ValueError):
+            plain[name] = value
+    return plain
+
+
 class CallbackList(Callback):
     """Several callbacks called as one, in order; BackupAndRestore comes last.
 
@@ -207,7 +223,7 @@ class CallbackList(Callback):
         """Calls a hook of all callbacks with one dictionary, sorted by name."""
         listening = self._listening(hook)
         if listening:
-            shared = dict(sorted((logs or {}).items()))
+            shared = dict(sorted(_plain(logs or {}).items()))
             for listener in listening:
                 listener(*number, shared)
 

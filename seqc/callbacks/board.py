@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from seqc.errors import ConfigError, MissingDependencyError, SeqcError
 from seqc.graph.ir import Array
 from seqc.utils.display import note
 from seqc.utils.files import open_file
+
+# Of the files begun by this process.
+_numbers = count()
 
 
 class TensorBoard(Callback):
@@ -94,7 +98,9 @@ class TensorBoard(Callback):
 
     def _writer(self, part: str) -> Any:
         if part not in self._writers:
-            self._writers[part] = self._make_writer(str(Path(self.log_dir) / part))
+            # Files are named by the second in which they are begun: another writer of that second would empty this one.
+            number = f".{os.getpid()}.{next(_numbers)}"
+            self._writers[part] = self._make_writer(str(Path(self.log_dir) / part), filename_suffix=number)
         return self._writers[part]
 
     def _steps(self) -> tuple[int, float]:

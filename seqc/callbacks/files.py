@@ -133,23 +133,27 @@ class ModelCheckpoint(MonitorCallback):
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if self._every.due():
-            self._save(self._epoch, {"batch": batch + 1} | (logs or {}))
+            self._save_model(self._epoch, batch, logs or {})
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if self.save_freq == "epoch":
-            self._save(epoch, logs or {})
+            self._save_model(epoch, None, logs or {})
 
-    def _save(self, epoch: int, logs: Logs) -> None:
-        try:
-            path = self.filepath.format(epoch=epoch + 1, **logs)
-        except KeyError as error:
-            raise self._unknown(error.args[0], ["epoch", *logs]) from None
+    def _save_model(self, epoch: int, batch: int | None, logs: Logs) -> None:  # by Keras's name: subclasses override it
+        path = self._get_file_path(epoch, batch, logs)
         if not self._wanted(epoch, logs, path):
             return
         make_folder(Path(path).parent)
         (self.model.save_weights if self.save_weights_only else self.model.save)(path, overwrite=True)
         if self.verbose:
             note(f"\nEpoch {epoch + 1}: finished saving model to {path}")
+
+    def _get_file_path(self, epoch: int, batch: int | None, logs: Logs) -> str:
+        fields = {"epoch": epoch + 1} | ({} if batch is None else {"batch": batch + 1}) | logs
+        try:
+            return self.filepath.format(**fields)
+        except KeyError as error:
+            raise self._unknown(error.args[0], fields) from None
 
     def _wanted(self, epoch: int, logs: Logs, path: str) -> bool:
         """Tells whether to save now, and says so."""

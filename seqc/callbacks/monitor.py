@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ class MonitorCallback(Callback):
         if mode not in ("auto", "min", "max"):
             note(f"{type(self).__name__} mode '{mode}' is unknown, fallback to auto mode.", warn=True)
             mode = "auto"
-        self.monitor, self.mode, self.best, self.min_delta = monitor, mode, best, abs(min_delta)
+        self.monitor, self.mode, self.best, self._delta = monitor, mode, best, abs(min_delta)
 
     def _expect(self, logged: Sequence[str], in_batches: Sequence[str], complete: bool) -> None:
         names = in_batches if self._looks_at_batches() else logged
@@ -115,8 +116,27 @@ class MonitorCallback(Callback):
         if reference_value is None:
             return True
         if higher:
-            return bool(monitor_value - self.min_delta > reference_value)
-        return bool(monitor_value + self.min_delta < reference_value)
+            return bool(monitor_value - self._delta > reference_value)
+        return bool(monitor_value + self._delta < reference_value)
+
+    @property
+    def min_delta(self) -> float:
+        """The smallest change that counts; as in Keras, with a minus where less is known to be better."""
+        known = self.mode == "min" or (self.mode == "auto" and self.model is not None)
+        lower = known and not self._higher_is_better()
+        return -self._delta if lower else self._delta
+
+    @min_delta.setter
+    def min_delta(self, least: float) -> None:
+        self._delta = abs(least)
+
+    @property
+    def monitor_op(self) -> Callable[[float, float], bool]:
+        """What tells that one value is better than another."""
+        return operator.gt if self._higher_is_better() else operator.lt
+
+    def _set_monitor_op(self) -> None:
+        self._higher_is_better()  # Keras's subclasses call this; which way is better is found out whenever it is asked
 
     def _higher_is_better(self) -> bool:
         if self.mode != "auto":

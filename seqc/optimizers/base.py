@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from seqc import initializers, ops
+from seqc.dtype_policies import rate_dtype
 from seqc.errors import ArgumentTypeError, ConfigError, NotBuiltError, ShapeError
 from seqc.graph.ir import Value, apply, as_value
 from seqc.graph.tracing import Variable
@@ -154,7 +155,7 @@ class Optimizer(Configurable):
         Args:
             aggregation, layout: accepted for Keras's sake; there is one device.
         """
-        kind = "float32" if dtype is None else dtype_name(dtype)
+        kind = rate_dtype() if dtype is None else dtype_name(dtype)
         start = initializers.get(initializer)(tuple(shape), kind)
         variable = Variable(np.asarray(start, kind), name=name or "variable", trainable=False)
         variable.path = f"{self.name}/{variable.name}"
@@ -279,8 +280,8 @@ class Optimizer(Configurable):
                 f"current learning rate. Received instead: learning_rate={learning_rate}"
             )
         else:
-            self._learning_rate = self.add_variable((), dtype="float32", name="learning_rate")
-            self._learning_rate.assign(np.float32(learning_rate))
+            self._learning_rate = self.add_variable((), name="learning_rate")
+            self._learning_rate.assign(learning_rate)
 
     # -- one step ----------------------------------------------------------------------------------------------------
 

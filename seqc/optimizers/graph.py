@@ -47,7 +47,9 @@ def limited(
         return [_limit_norm(g, norm([g]), norm_of_each) for g in grads]
     if norm_of_all is not None and norm_of_all > 0:
         together = norm(grads)
-        return [_limit_norm(g, together, norm_of_all) for g in grads]
+        # Where the norm is no finite number, the factor is NaN and so all weights, as in Keras; 0 would hide it.
+        factor = norm_of_all / ops.maximum(together, norm_of_all) + (together - together)
+        return [g * factor for g in grads]
     return [ops.clip(g, -size, size) for g in grads] if size is not None and size > 0 else grads
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from seqc import ops, serialization
+from seqc.dtype_policies import rate_dtype
 from seqc.errors import ConfigError
 from seqc.graph.element_types import FLOATS
 from seqc.graph.ir import Value, as_value
@@ -37,7 +38,7 @@ def _known_schedule(cls: type[T]) -> type[T]:
 
 
 class LearningRateSchedule(Configurable):
-    """A function from the step (int64 scalar) to the learning rate (float32 scalar), written with `seqc.ops`."""
+    """A function from the step (int64 scalar) to the learning rate (float32 or as `floatx()`), by `seqc.ops`."""
 
     _kind = "optimizers.schedules"
 
@@ -53,7 +54,7 @@ def _check_steps(name: str, steps: float) -> None:
 
 
 def _as_float(step: Any) -> Value:
-    return ops.cast(as_value(step), "float32")
+    return ops.cast(as_value(step), rate_dtype())
 
 
 @_known_schedule

@@ -8,6 +8,7 @@ from itertools import zip_longest
 from typing import Any
 
 from seqc import tree
+from seqc.dtype_policies import rate_dtype
 from seqc.errors import DataError
 from seqc.graph.ir import Array
 from seqc.graph.strings import type_name
@@ -45,10 +46,10 @@ def _form(part: Any) -> Any:
 
 
 def _dtype_of(array: Array) -> str:
-    """Returns what a step takes samples as: floats in single precision, and small whole numbers as larger ones."""
+    """Returns what a step takes samples as: floats as `floatx()` says, and small whole numbers as larger ones."""
     kind = type_name(array)
     if array.dtype.kind == "f":
-        return "float32"
+        return rate_dtype()
     return kind if array.dtype.kind not in "iu" or kind == "int64" else "int32"
 
 

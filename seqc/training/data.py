@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from seqc.dtype_policies import rate_dtype
 from seqc.errors import ConfigError, DataError
 from seqc.graph.dims import symbol
 from seqc.graph.ir import Array, Type
@@ -75,7 +76,7 @@ class Data:
         wanted = [
             *self.input_dtypes,
             *(None if y is None else label_dtype(y) for y in self.y),
-            *(["float32"] * len(self.weight)),
+            *([rate_dtype()] * len(self.weight)),
         ]
         pairs = enumerate(zip(self._arrays, wanted, strict=True))
         return [(i, dtype) for i, (a, dtype) in pairs if a is not None and dtype is not None and type_name(a) != dtype]
@@ -180,10 +181,10 @@ def cast_input(array: Array, dtype: str) -> Array:
 
 
 def label_dtype(array: Array) -> str:
-    """Returns the dtype in which a step graph takes labels: float32, int32 or int64, whatever the platform gave."""
+    """Returns the dtype in which a step graph takes labels: floats as rates are, int32 or int64."""
     kind = array.dtype.kind
     if kind in "fb":
-        return "float32"
+        return rate_dtype()
     if kind in "iu":
         return array.dtype.name if array.dtype.name in ("int32", "int64") else "int64"
     raise DataError(
@@ -230,7 +231,7 @@ def make_data(
 def _cast_weight(array: Array) -> Array:
     if array.dtype.kind not in "fiub":
         raise DataError(f"sample_weight must be numbers; got an array of {type_name(array)} with shape {array.shape}.")
-    return array if is_lazy(array) else array.astype("float32", copy=False)
+    return array if is_lazy(array) else array.astype(rate_dtype(), copy=False)
 
 
 def _check_sizes(given: Mapping[str, Array], first: str | None) -> None:
@@ -284,7 +285,7 @@ def weigh_classes(data: Data, weights: Mapping[int, float] | None, rank: int = 2
             f"sample_weight of shape {y.shape[: rank - 1]}, numpy.take([weight of class 0, weight of class 1, ...], y)."
         )
     numbers = _classes_of_rows(y) if y.ndim == 2 and y.shape[1] > 1 else np.rint(y.reshape(-1))
-    result = np.ones(len(y), "float32")
+    result = np.ones(len(y), rate_dtype())
     for number, weight in by_number.items():
         result[numbers == number] = weight
     return replace(data, weight=(result,))

@@ -120,11 +120,16 @@ class TrainingMethods(Hooks):
 
     @property
     def optimizer(self) -> Any:
-        """The optimizer that `compile` was given; before, there is none."""
-        return self._trainer.compiled.optimizer
+        """The optimizer that `compile` was given, or that was set without it, for a loop of one's own."""
+        trainer = self._trainer
+        loose = trainer.settings is None and trainer.loose_optimizer is not None
+        return trainer.loose_optimizer if loose else trainer.compiled.optimizer
 
     @optimizer.setter
     def optimizer(self, optimizer: Any) -> None:
+        if self._trainer.settings is None:
+            self._trainer.loose_optimizer = optimizers.get(optimizer)
+            return
         self._trainer.compiled.optimizer = optimizers.get(optimizer)
         self._trainer.forget_steps()
 

@@ -24,10 +24,12 @@ class Resumable(Stepper):
     Attributes:
         first_epoch: where the latest run began.
         first_batch: how many batches of that epoch were done before.
+        resumed_at_end: whether the run that goes on had been ended by a callback.
     """
 
     first_epoch = 0
     first_batch = 0
+    resumed_at_end = False
     stop_training: bool
     _training_source: Source | None = None
     _first_totals: Sequence[Array] = ()
@@ -74,7 +76,7 @@ class Resumable(Stepper):
         last = source.resume(taken, began, batch, position.get("epoch_began"))
         set_random_state(position.get("random"))
         self.first_epoch, self.first_batch, self._first_totals = epoch, batch, totals
-        self.stop_training = position.get("stopped") is True
+        self.stop_training = self.resumed_at_end = position.get("stopped") is True
         if batch and last is not None:
             self._resume_logs(self.step_for("train", last), totals, logged)
 

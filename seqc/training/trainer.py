@@ -11,6 +11,7 @@ import numpy as np
 
 from seqc.callbacks import CallbackList, History
 from seqc.errors import ConfigError, DataError
+from seqc.optimizers import Optimizer
 from seqc.training.arguments import optional_number
 from seqc.training.data import Data, split_validation, unpack, weigh_classes
 from seqc.training.inference import NUMPY
@@ -29,12 +30,14 @@ class Trainer(Resumable):
         stop_training: a callback that sets it ends the training after the batch, or epoch, under way.
         history: the History of the latest run.
         inference: what computes predictions, see `seqc.training.inference`.
+        loose_optimizer: what `model.optimizer` was set to before the model is compiled.
     """
 
     def __init__(self, model: Trainable) -> None:
         super().__init__(model)
         self.stop_training = False
         self.inference = NUMPY
+        self.loose_optimizer: Optimizer | None = None
         # The numbers of the latest History, and that itself as long as it lives. It refers to the model, which would
         # not be freed where each held the other.
         self._recorded: History | None = None
@@ -79,10 +82,11 @@ class Trainer(Resumable):
         nan = NonFiniteLoss()
         logs: dict[str, Any] = {}
         self.stop_training, self.first_epoch, self.first_batch = False, epochs.start, 0
+        self.resumed_at_end = False
         self._training_source, training.keeps_place = training, True
         try:
             callbacks.on_train_begin()  # which may call `resume`, to go on with an earlier run
-            for epoch in range(self.first_epoch, self.first_epoch if self.stop_training else epochs.stop):
+            for epoch in range(self.first_epoch, self.first_epoch if self.resumed_at_end else epochs.stop):
                 callbacks.on_epoch_begin(epoch)
                 progress.start(epoch, training.steps)
                 nan.epoch = epoch
