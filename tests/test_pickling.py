@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
 
@@ -263,3 +264,32 @@ def test_arrays_of_a_copy_are_its_own() -> None:
     train(model)
     arrays: list[Array] = [v.array for v in copy.deepcopy(model).weights]
     assert not any(np.may_share_memory(a, v.array) for a in arrays for v in model.weights)
+
+
+@pytest.mark.parametrize(
+    "make_optimizer",
+    [
+        lambda: keras.optimizers.Adam(name="it", use_ema=True),
+        lambda: keras.optimizers.Adafactor(name="it"),
+        lambda: keras.optimizers.MultiOptimizer(
+            keras.optimizers.OptimizerMap(keras.optimizers.Adam(name="inner")), name="it"
+        ),
+    ],
+    ids=["Adam", "Adafactor", "MultiOptimizer"],
+)
+def test_hashes_of_equal_trained_models_are_equal(make_optimizer: Any) -> None:
+    def trained(seed: int) -> Any:
+        keras.utils.set_random_seed(seed)
+        model = Sequential(
+            [keras.Input((3,), name="x"), layers.Dense(4, name="a"), layers.Dense(1, name="b")], name="m"
+        )
+        optimizer = make_optimizer()
+        if not isinstance(optimizer, keras.optimizers.MultiOptimizer):
+            optimizer.exclude_from_weight_decay([layer.bias for layer in model.layers])
+        model.compile(optimizer, "mse")
+        model.fit(np.ones((8, 3), "float32"), np.ones((8, 1), "float32"), verbose=0)
+        return model
+
+    one = trained(1)
+    assert joblib.hash(one) == joblib.hash(trained(1)) == joblib.hash(pickle.loads(pickle.dumps(one)))
+    assert joblib.hash(one) != joblib.hash(trained(2))

@@ -185,6 +185,16 @@ class Variable(Operators, HasValue):
         return f"<Variable {self.path} {self.type} {shown}>"
 
 
+class ByVariable(dict[Any, Any]):
+    """A dictionary with variables in its keys, pickled as a list.
+
+    What hashes a pickled model puts the keys of dictionaries in order, and comparing variables compares their elements.
+    """
+
+    def __reduce__(self) -> tuple[type[ByVariable], tuple[list[tuple[Any, Any]]]]:
+        return ByVariable, (list(self.items()),)
+
+
 @contextmanager
 def holding(variables: Sequence[Variable], arrays: Sequence[Any], who: str) -> Iterator[None]:
     """Lets variables have other numbers inside; afterwards they have their own again.

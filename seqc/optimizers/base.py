@@ -16,7 +16,7 @@ from seqc import initializers, ops
 from seqc.dtype_policies import rate_dtype
 from seqc.errors import ArgumentTypeError, ConfigError, NotBuiltError, ShapeError
 from seqc.graph.ir import Value, apply, as_value
-from seqc.graph.tracing import Variable
+from seqc.graph.tracing import ByVariable, Variable
 from seqc.ops._common import dtype_name
 from seqc.ops.arithmetic import Div
 from seqc.optimizers.arguments import BaseArguments, check_arguments
@@ -84,8 +84,8 @@ class Optimizer(Configurable):
         self.built = False
         self._variables: list[Variable] = []
         self._trainable: list[Variable] = []
-        self._slots: dict[tuple[Variable, str], Variable] = {}
-        self._not_decayed: set[Variable] = set()
+        self._slots: dict[tuple[Variable, str], Variable] = ByVariable()
+        self._not_decayed: dict[Variable, None] = ByVariable()
         self._not_decayed_names: list[str] = []
         self._iterations = self.add_variable((), dtype="int64", name="iteration")
         self._learning_rate: Any = None
@@ -407,7 +407,7 @@ class Optimizer(Configurable):
         """
         if self.built:
             raise ConfigError("`exclude_from_weight_decay()` can only be configured before the optimizer is built.")
-        self._not_decayed = set(var_list or ())
+        self._not_decayed = ByVariable.fromkeys(var_list or ())
         self._not_decayed_names = list(var_names or ())
 
     def _use_weight_decay(self, variable: Variable) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequen
 from typing import Any
 
 from seqc.errors import ArgumentTypeError, ConfigError
-from seqc.graph.tracing import Variable
+from seqc.graph.tracing import ByVariable, Variable
 from seqc.known_classes import known
 from seqc.optimizers.arguments import warn_of_idle_patterns
 from seqc.optimizers.base import Optimizer
@@ -115,7 +115,7 @@ class MultiOptimizer(Optimizer):
         super().__init__(learning_rate=0.0, loss_scale_factor=loss_scale_factor, name=name)
         self.optimizer_map = optimizer_map
         self._inner: list[Optimizer] = []
-        self._chosen: dict[Variable, Optimizer] = {}
+        self._chosen: dict[Variable, Optimizer] = ByVariable()
         if isinstance(optimizer_map, OptimizerMap):
             for optimizer in (*optimizer_map.values(), optimizer_map.default_optimizer):
                 self._take(optimizer)
@@ -138,7 +138,7 @@ class MultiOptimizer(Optimizer):
     def make_slots(self, variables: list[Variable]) -> None:
         if isinstance(self.optimizer_map, OptimizerMap):
             warn_of_idle_patterns("OptimizerMap", self.optimizer_map, re.fullmatch, variables)
-        self._chosen = {variable: self._take(self.optimizer_map(variable)) for variable in variables}
+        self._chosen = ByVariable((variable, self._take(self.optimizer_map(variable))) for variable in variables)
         for optimizer, own in self._shared_out(variables):
             if not optimizer.built:
                 optimizer.build(own)

@@ -32,6 +32,8 @@ LOOK = 1.0
 PREFLIGHT_SECONDS = "600"
 # Names of this server that are remembered, and characters of one with its port that are looked at.
 _HOSTS, _LONGEST_HOST = 64, 300
+# A name, or an address of IPv6 in brackets, and nothing behind it but a port. A dot at the end says that it is whole.
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\[\]:]+?)\.?)(?::[0-9]{0,5})?")
 
 
 @dataclass
@@ -286,10 +288,9 @@ def _preflight(origin: str) -> Response:
 
 
 def _hostname(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    # A dot at the end says that the name is whole.
-    return (host.rpartition(":")[0] if ":" in host else host).removesuffix(".")
+    """The name or address in a header `Host`; empty, which is nobody's, for what is none."""
+    found = _HOST.fullmatch(host)
+    return (found[1] or found[2]) if found else ""
 
 
 def _place(origin: str) -> str | None:
