@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from copy import copy
+from functools import partial
 from itertools import chain, count, islice, takewhile
 from typing import Any, NoReturn
 
@@ -15,9 +16,9 @@ from seqc.seeds import generator
 from seqc.sure import present
 from seqc.utils.absent import guess
 from seqc.utils.batches import PyDataset
-from seqc.utils.dataset_base import ENDLESS, as_element, called, counted, known_of
+from seqc.utils.dataset_base import ENDLESS, as_element, called, counted, known_of, only_dataset
 from seqc.utils.dataset_groups import Grouping
-from seqc.utils.element_order import by_turns, different, forever, once, shuffled
+from seqc.utils.element_order import by_turns, chosen, different, drawn, forever, listed, once, scanned, shuffled
 from seqc.utils.elements import TensorSpec, declared, row, signature
 
 
@@ -99,6 +100,77 @@ class Dataset(Grouping, metaclass=_Methods):
         return Made(lambda: map(said.take, numbers), len(numbers), spec=said)
 
     @staticmethod
+    def counter(start: Any = 0, step: Any = 1, dtype: Any = "int64", name: str | None = None) -> Dataset:
+        """Returns numbers from one on without an end, each larger by `step`."""
+        said = TensorSpec((), dtype)
+        return Made(lambda: map(said.take, count(start, step)), ENDLESS, spec=said)
+
+    @staticmethod
+    def random(
+        seed: int | None = None, rerandomize_each_iteration: bool | None = None, name: str | None = None
+    ) -> Dataset:
+        """Returns whole numbers at random, from 0 to 2**32 - 1 and without an end.
+
+        Args:
+            seed: of the numbers; without one it is that of `set_random_seed`. rerandomize_each_iteration: whether
+            passes differ; None for no.
+        """
+        said, begin = TensorSpec((), "int64"), _draws(seed, bool(rerandomize_each_iteration))
+        return Made(lambda: map(said.take, iter(partial(begin().integers, 2**32), None)), ENDLESS, spec=said)
+
+    @staticmethod
+    def sample_from_datasets(
+        datasets: Any,
+        weights: Any = None,
+        seed: int | None = None,
+        stop_on_empty_dataset: bool = False,
+        rerandomize_each_iteration: bool | None = None,
+    ) -> Dataset:
+        """Returns elements of several datasets, each the next one of a dataset that is drawn at random.
+
+        Args:
+            datasets: a list of them. weights: how often each is drawn; all alike unless told otherwise. seed: of the
+            draws; without one it is that of `set_random_seed`. stop_on_empty_dataset: whether all ends where one is
+            drawn that has ended; otherwise the others go on. rerandomize_each_iteration: whether passes differ; None
+            for no.
+
+        Raises:
+            ConfigError: there are no datasets, or not one weight for each, of 0 or more and not all 0.
+        """
+        parts = _datasets(datasets)
+        share = np.ones(len(parts)) if weights is None else np.asarray(weights, "float64")
+        if share.shape != (len(parts),) or not (share >= 0).all() or not 0 < share.sum() < np.inf:
+            raise ConfigError(
+                f"`weights` must be one number for each of the {len(parts)} datasets, of 0 or more and not all 0. "
+                f"Received: {weights!r:.200}"
+            )
+        parts, share = [part for part, one in zip(parts, share, strict=True) if one], share[share > 0]
+        if len(parts) == 1:
+            return parts[0]
+        begin, stop = _draws(seed, bool(rerandomize_each_iteration)), stop_on_empty_dataset
+        counts = [known_of(part) for part in parts]
+        endless = all(n == ENDLESS for n in counts) if stop else ENDLESS in counts
+        known, uneven = ENDLESS if endless else None, any(part._uneven for part in parts)
+        return Made(lambda: chosen(parts, drawn(share, begin()), stop), known, uneven=uneven)
+
+    @staticmethod
+    def choose_from_datasets(datasets: Any, choice_dataset: Any, stop_on_empty_dataset: bool = True) -> Dataset:
+        """Returns elements of several datasets, each the next one of a dataset whose number is given.
+
+        Args:
+            datasets: a list of them. choice_dataset: a dataset of their numbers. stop_on_empty_dataset: whether all
+            ends where one is chosen that has ended; otherwise it is passed over.
+
+        Raises:
+            ConfigError: there are no datasets. DataError: in a pass: there is no such number.
+        """
+        parts = _datasets(datasets)
+        if not isinstance(choice_dataset, Dataset):
+            raise ArgumentTypeError(f"`choice_dataset` must be a dataset. Received: {choice_dataset!r:.200}")
+        uneven = any(part._uneven for part in parts)
+        return Made(lambda: chosen(parts, listed(choice_dataset), stop_on_empty_dataset), None, uneven=uneven)
+
+    @staticmethod
     def zip(*args: Any, datasets: Any = None, name: str | None = None) -> Dataset:
         """Returns the elements of several datasets in the form in which these are given, as long as all have one.
 
@@ -157,7 +229,7 @@ class Dataset(Grouping, metaclass=_Methods):
         Args:
             map_func: the function; it gets arrays. num_parallel_calls, deterministic: taken and not needed.
         """
-        return Made(lambda: (as_element(called(map_func, item)) for item in self), known_of(self), self)
+        return Made(lambda: (as_element(called(map_func, item)) for item in self), known_of(self), uneven=self._uneven)
 
     def flat_map(self, map_func: Callable[..., Any], name: str | None = None) -> Dataset:
         """Returns the elements of the datasets that a function makes of each element, one dataset after the other."""
@@ -184,6 +256,24 @@ class Dataset(Grouping, metaclass=_Methods):
             raise ConfigError(f"`cycle_length` and `block_length` must be positive. Received: {turns} and {block}")
 
         return Made(lambda: by_turns((_dataset_of(map_func, item) for item in self), turns, block), None)
+
+    def scan(self, initial_state: Any, scan_func: Callable[[Any, Any], Any], name: str | None = None) -> Dataset:
+        """Returns what a function of a state and an element makes of them, by all elements in turn.
+
+        Args:
+            initial_state: the first state, in each pass. scan_func: returns the next state and what is made.
+
+        Raises:
+            ArgumentTypeError: in a pass: the function does not return two things.
+        """
+
+        def step(state: Any, item: Any) -> tuple[Any, Any]:
+            found = scan_func(state, item)
+            if not isinstance(found, tuple | list) or len(found) != 2:
+                raise ArgumentTypeError(f"`scan_func` must return a state and an element. Received: {found!r:.200}")
+            return as_element(found[0]), as_element(found[1])
+
+        return Made(lambda: scanned(self, as_element(initial_state), step), known_of(self))
 
     def apply(self, transformation_func: Callable[[Dataset], Any]) -> Any:
         """Returns what a function makes of the dataset."""
@@ -217,13 +307,10 @@ class Dataset(Grouping, metaclass=_Methods):
         size = int(np.asarray(buffer_size))
         if size < 1:
             raise ConfigError(f"`buffer_size` must be positive. Received: buffer_size={size}")
-        again = reshuffle_each_iteration in (None, True)
-        kept = generator(seed)
-        fixed = int(kept.integers(2**31))
+        draws = _draws(seed, reshuffle_each_iteration in (None, True))
 
         def begin() -> Iterator[Any]:
-            # Drawn here, so that the order of a pass does not depend on how far those before it went.
-            return shuffled(self, size, np.random.default_rng(kept.integers(2**31) if again else fixed))
+            return shuffled(self, size, draws())  # drawn here, and not when the first element is
 
         return Made(begin, known_of(self), self)
 
@@ -253,7 +340,7 @@ class Dataset(Grouping, metaclass=_Methods):
         """Returns these elements, and after them those of another dataset."""
         counts = [known_of(self), known_of(dataset)]
         known = None if None in counts else ENDLESS if ENDLESS in counts else sum(n for n in counts if n is not None)
-        return Made(lambda: chain(iter(self), iter(dataset)), known, self)
+        return Made(lambda: chain(iter(self), iter(dataset)), known, uneven=self._uneven)
 
     def enumerate(self, start: int = 0, name: str | None = None) -> Dataset:
         """Returns pairs of a number, from `start` on, and an element."""
@@ -265,7 +352,7 @@ class Made(Dataset):
 
     Args:
         begin: returns an iterator over the elements. known: how many there are; None where nobody knows.
-        of: the dataset whose elements have as many rows as these. uneven: whether the last one may have fewer.
+        of: the dataset whose elements are as these, in shapes and types. uneven: whether the last one may have fewer.
         spec: what is known of their types and shapes.
     """
 
@@ -277,7 +364,8 @@ class Made(Dataset):
         uneven: bool = False,
         spec: Any = None,
     ) -> None:
-        self._begin, self._known, self._spec = begin, known, spec
+        self._begin, self._known = begin, known
+        self._spec = spec if of is None else of._spec
         self._uneven = uneven if of is None else of._uneven
 
     @property
@@ -323,10 +411,25 @@ class Numbered(Dataset, PyDataset):
 
 
 def _dataset_of(function: Callable[..., Any], item: Any) -> Dataset:
-    found = called(function, item)
-    if not isinstance(found, Dataset):
-        raise ArgumentTypeError(f"The `map_func` argument must return a dataset. Received: {type(found).__name__}")
-    return found
+    return present(only_dataset(called(function, item), "map_func"))
+
+
+def _datasets(given: Any) -> list[Dataset]:
+    """Returns a list of datasets."""
+    parts = list(given)
+    if not parts:
+        raise ConfigError("`datasets` should not be empty.")
+    if not all(isinstance(part, Dataset) for part in parts):
+        raise ArgumentTypeError(f"`datasets` must be datasets. Received: {given!r:.200}")
+    return parts
+
+
+def _draws(seed: int | None, again: bool) -> Callable[[], np.random.Generator]:
+    """Returns what gives the random numbers of each pass: other ones again, or the same."""
+    kept = generator(seed)
+    fixed = int(kept.integers(2**31))
+    # Drawn as a pass begins, so that it does not depend on how far those before it went.
+    return lambda: np.random.default_rng(kept.integers(2**31) if again else fixed)
 
 
 def _no_method(name: str) -> NoReturn:

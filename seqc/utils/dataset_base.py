@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from seqc import tree
-from seqc.errors import DataError
+from seqc.errors import ArgumentTypeError, DataError
 from seqc.utils.elements import TensorSpec, shown
 
 # How many elements there are where they never end, as tf.data says it.
@@ -20,6 +21,8 @@ class Elements:
 
     # Whether the last element may have fewer rows than the others.
     _uneven = False
+    # What was said of the types and shapes of the elements.
+    _spec: Any = None
 
     @staticmethod
     def _made(*args: Any, **said: Any) -> Any:
@@ -41,6 +44,17 @@ class Elements:
         for item in self:
             state = as_element(reduce_func(state, item))
         return state
+
+    def get_single_element(self, name: str | None = None) -> Any:
+        """Returns the element of a dataset that has just one.
+
+        Raises:
+            DataError: it has none, or more than one.
+        """
+        some = list(islice(iter(self), 2))
+        if len(some) != 1:
+            raise DataError(f"The dataset has {'more than one element' if some else 'no elements'}; one was asked for.")
+        return some[0]
 
     def cardinality(self, name: str | None = None) -> Any:
         """Returns how many elements there are: -1 where they never end, -2 where nobody knows."""
@@ -97,3 +111,10 @@ def called(function: Callable[..., Any], item: Any) -> Any:
     """Returns what a function makes of an element; the parts of a tuple are its arguments."""
     found = function(*item) if isinstance(item, tuple) else function(item)
     return tuple(found) if isinstance(found, list) else found
+
+
+def only_dataset(found: Any, argument: str) -> Any:
+    """Returns what a function made, which must be a dataset."""
+    if not isinstance(found, Elements):
+        raise ArgumentTypeError(f"The `{argument}` argument must return a dataset. Received: {type(found).__name__}")
+    return found
