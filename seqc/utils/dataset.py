@@ -411,7 +411,8 @@ class Numbered(Dataset, PyDataset):
 
 
 def _dataset_of(function: Callable[..., Any], item: Any) -> Dataset:
-    return present(only_dataset(called(function, item), "map_func"))
+    found: Dataset = only_dataset(called(function, item), "map_func")
+    return found
 
 
 def _datasets(given: Any) -> list[Dataset]:
