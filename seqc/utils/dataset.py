@@ -16,8 +16,10 @@ from seqc.seeds import generator
 from seqc.sure import present
 from seqc.utils.absent import guess
 from seqc.utils.batches import PyDataset
-from seqc.utils.element_order import by_turns, different, forever, in_groups, once, shuffled, sliding
-from seqc.utils.elements import TensorSpec, declared, padded, row, rows, shown, signature, stacked
+from seqc.utils.dataset_base import ENDLESS, as_element, called, counted, known_of, only_dataset
+from seqc.utils.dataset_groups import Grouping
+from seqc.utils.element_order import by_turns, chosen, different, drawn, forever, listed, once, scanned, shuffled
+from seqc.utils.elements import TensorSpec, declared, row, signature
 
 
 class _Methods(type):
@@ -27,7 +29,7 @@ class _Methods(type):
         return _no_method(name)
 
 
-class Dataset(metaclass=_Methods):
+class Dataset(Grouping, metaclass=_Methods):
     """Elements, most often batches, that can be gone through again and again.
 
     Each is an array, or a tuple or a dictionary of them. A subclass writes `__iter__`, and `__len__` where the number
@@ -35,20 +37,12 @@ class Dataset(metaclass=_Methods):
     argument `name` is taken and not needed.
     """
 
-    # Whether the last element may have fewer rows than the others.
-    _uneven = False
-
     def __getattr__(self, name: str) -> Any:
         return _no_method(name)
 
-    def __iter__(self) -> Iterator[Any]:
-        raise NotImplementedError(f"{type(self).__name__} does not define __iter__(self).")
-
-    def __len__(self) -> int:
-        raise TypeError("The dataset's length is unknown.")
-
-    def __bool__(self) -> bool:
-        return True  # as in TensorFlow, whatever the length, for `if validation:`
+    @staticmethod
+    def _made(*args: Any, **said: Any) -> Dataset:
+        return Made(*args, **said)
 
     @staticmethod
     def from_tensor_slices(tensors: Any, name: str | None = None) -> Dataset:
@@ -106,6 +100,77 @@ class Dataset(metaclass=_Methods):
         return Made(lambda: map(said.take, numbers), len(numbers), spec=said)
 
     @staticmethod
+    def counter(start: Any = 0, step: Any = 1, dtype: Any = "int64", name: str | None = None) -> Dataset:
+        """Returns numbers from one on without an end, each larger by `step`."""
+        said = TensorSpec((), dtype)
+        return Made(lambda: map(said.take, count(start, step)), ENDLESS, spec=said)
+
+    @staticmethod
+    def random(
+        seed: int | None = None, rerandomize_each_iteration: bool | None = None, name: str | None = None
+    ) -> Dataset:
+        """Returns whole numbers at random, from 0 to 2**32 - 1 and without an end.
+
+        Args:
+            seed: of the numbers; without one it is that of `set_random_seed`. rerandomize_each_iteration: whether
+            passes differ; None for no.
+        """
+        said, begin = TensorSpec((), "int64"), _draws(seed, bool(rerandomize_each_iteration))
+        return Made(lambda: map(said.take, iter(partial(begin().integers, 2**32), None)), ENDLESS, spec=said)
+
+    @staticmethod
+    def sample_from_datasets(
+        datasets: Any,
+        weights: Any = None,
+        seed: int | None = None,
+        stop_on_empty_dataset: bool = False,
+        rerandomize_each_iteration: bool | None = None,
+    ) -> Dataset:
+        """Returns elements of several datasets, each the next one of a dataset that is drawn at random.
+
+        Args:
+            datasets: a list of them. weights: how often each is drawn; all alike unless told otherwise. seed: of the
+            draws; without one it is that of `set_random_seed`. stop_on_empty_dataset: whether all ends where one is
+            drawn that has ended; otherwise the others go on. rerandomize_each_iteration: whether passes differ; None
+            for no.
+
+        Raises:
+            ConfigError: there are no datasets, or not one weight for each, of 0 or more and not all 0.
+        """
+        parts = _datasets(datasets)
+        share = np.ones(len(parts)) if weights is None else np.asarray(weights, "float64")
+        if share.shape != (len(parts),) or not (share >= 0).all() or not 0 < share.sum() < np.inf:
+            raise ConfigError(
+                f"`weights` must be one number for each of the {len(parts)} datasets, of 0 or more and not all 0. "
+                f"Received: {weights!r:.200}"
+            )
+        parts, share = [part for part, one in zip(parts, share, strict=True) if one], share[share > 0]
+        if len(parts) == 1:
+            return parts[0]
+        begin, stop = _draws(seed, bool(rerandomize_each_iteration)), stop_on_empty_dataset
+        counts = [known_of(part) for part in parts]
+        endless = all(n == ENDLESS for n in counts) if stop else ENDLESS in counts
+        known, uneven = ENDLESS if endless else None, any(part._uneven for part in parts)
+        return Made(lambda: chosen(parts, drawn(share, begin()), stop), known, uneven=uneven)
+
+    @staticmethod
+    def choose_from_datasets(datasets: Any, choice_dataset: Any, stop_on_empty_dataset: bool = True) -> Dataset:
+        """Returns elements of several datasets, each the next one of a dataset whose number is given.
+
+        Args:
+            datasets: a list of them. choice_dataset: a dataset of their numbers. stop_on_empty_dataset: whether all
+            ends where one is chosen that has ended; otherwise it is passed over.
+
+        Raises:
+            ConfigError: there are no datasets. DataError: in a pass: there is no such number.
+        """
+        parts = _datasets(datasets)
+        if not isinstance(choice_dataset, Dataset):
+            raise ArgumentTypeError(f"`choice_dataset` must be a dataset. Received: {choice_dataset!r:.200}")
+        uneven = any(part._uneven for part in parts)
+        return Made(lambda: chosen(parts, listed(choice_dataset), stop_on_empty_dataset), None, uneven=uneven)
+
+    @staticmethod
     def zip(*args: Any, datasets: Any = None, name: str | None = None) -> Dataset:
         """Returns the elements of several datasets in the form in which these are given, as long as all have one.
 
@@ -119,14 +184,14 @@ class Dataset(metaclass=_Methods):
         parts = tree.flatten(form)
         if not all(isinstance(part, Dataset) for part in parts):
             raise ArgumentTypeError(f"What is taken together must be datasets. Received: {form!r:.200}")
-        counts = [_known(part) for part in parts]
+        counts = [known_of(part) for part in parts]
         finite = [n for n in counts if n is not None and n != ENDLESS]
         known = None if None in counts else min(finite, default=ENDLESS)
         return Made(lambda: (tree.pack_sequence_as(form, some) for some in zip(*parts, strict=False)), known)
 
     def take(self, count: int, name: str | None = None) -> Dataset:
         """Returns the first elements; all where `count` is -1."""
-        known = _known(self)
+        known = known_of(self)
         some = None if count < 0 else count
         least = [n for n in (known, some) if n is not None and n != ENDLESS]
         most = None if known is None else min(least, default=ENDLESS)
@@ -136,7 +201,7 @@ class Dataset(metaclass=_Methods):
         """Returns what comes after the first elements; nothing where `count` is -1."""
         if count < 0:
             return self.take(0)
-        known = _known(self)
+        known = known_of(self)
         left = known if known in (None, ENDLESS) else max(known - count, 0)
         return Made(lambda: islice(iter(self), count, None), left, self)
 
@@ -148,7 +213,7 @@ class Dataset(metaclass=_Methods):
         """
         if not 0 <= index < num_shards:
             raise ConfigError(f"`index` must lie between 0 and num_shards={num_shards}. Received: index={index}")
-        known = _known(self)
+        known = known_of(self)
         some = known if known in (None, ENDLESS) else max(-(-(known - index) // num_shards), 0)
         return Made(lambda: islice(iter(self), index, None, num_shards), some, self)
 
@@ -164,7 +229,7 @@ class Dataset(metaclass=_Methods):
         Args:
             map_func: the function; it gets arrays. num_parallel_calls, deterministic: taken and not needed.
         """
-        return Made(lambda: (as_element(_called(map_func, item)) for item in self), _known(self), self)
+        return Made(lambda: (as_element(called(map_func, item)) for item in self), known_of(self), uneven=self._uneven)
 
     def flat_map(self, map_func: Callable[..., Any], name: str | None = None) -> Dataset:
         """Returns the elements of the datasets that a function makes of each element, one dataset after the other."""
@@ -192,12 +257,23 @@ class Dataset(metaclass=_Methods):
 
         return Made(lambda: by_turns((_dataset_of(map_func, item) for item in self), turns, block), None)
 
-    def reduce(self, initial_state: Any, reduce_func: Callable[[Any, Any], Any], name: str | None = None) -> Any:
-        """Returns what a function of a state and an element makes of a state, by all elements in turn."""
-        state = as_element(initial_state)
-        for item in self:
-            state = as_element(reduce_func(state, item))
-        return state
+    def scan(self, initial_state: Any, scan_func: Callable[[Any, Any], Any], name: str | None = None) -> Dataset:
+        """Returns what a function of a state and an element makes of them, by all elements in turn.
+
+        Args:
+            initial_state: the first state, in each pass. scan_func: returns the next state and what is made.
+
+        Raises:
+            ArgumentTypeError: in a pass: the function does not return two things.
+        """
+
+        def step(state: Any, item: Any) -> tuple[Any, Any]:
+            found = scan_func(state, item)
+            if not isinstance(found, tuple | list) or len(found) != 2:
+                raise ArgumentTypeError(f"`scan_func` must return a state and an element. Received: {found!r:.200}")
+            return as_element(found[0]), as_element(found[1])
+
+        return Made(lambda: scanned(self, as_element(initial_state), step), known_of(self))
 
     def apply(self, transformation_func: Callable[[Dataset], Any]) -> Any:
         """Returns what a function makes of the dataset."""
@@ -205,94 +281,15 @@ class Dataset(metaclass=_Methods):
 
     def filter(self, predicate: Callable[..., Any], name: str | None = None) -> Dataset:
         """Returns the elements of which a function says True."""
-        return Made(lambda: (item for item in self if bool(_called(predicate, item))), None, self)
+        return Made(lambda: (item for item in self if bool(called(predicate, item))), None, self)
 
     def take_while(self, predicate: Callable[..., Any], name: str | None = None) -> Dataset:
         """Returns the elements before the first one of which a function does not say True."""
-        return Made(lambda: takewhile(lambda item: bool(_called(predicate, item)), self), None, self)
+        return Made(lambda: takewhile(lambda item: bool(called(predicate, item)), self), None, self)
 
     def unique(self, name: str | None = None) -> Dataset:
         """Returns the elements, each an array, without those that came before."""
         return Made(lambda: different(self), None, self)
-
-    def rebatch(self, batch_size: int, drop_remainder: bool = False, name: str | None = None) -> Dataset:
-        """Returns the rows of batches in batches of another size."""
-        return self.unbatch().batch(batch_size, drop_remainder)
-
-    def batch(
-        self,
-        batch_size: int,
-        drop_remainder: bool = False,
-        num_parallel_calls: Any = None,
-        deterministic: bool | None = None,
-        name: str | None = None,
-    ) -> Dataset:
-        """Returns batches of so many elements, the last one smaller where it must be and may be.
-
-        Raises:
-            ConfigError: the size is not positive. DataError, in a pass: elements of a batch have different shapes.
-        """
-        return self._in_batches(batch_size, drop_remainder, stacked)
-
-    def padded_batch(
-        self,
-        batch_size: int,
-        padded_shapes: Any = None,
-        padding_values: Any = None,
-        drop_remainder: bool = False,
-        name: str | None = None,
-    ) -> Dataset:
-        """Returns batches of elements that are filled up to one shape.
-
-        Args:
-            batch_size, drop_remainder: see `batch`. padded_shapes: the shapes, in the form of an element, with None
-            for axes that are as long as the longest in the batch; by default all are. padding_values: what to fill
-            with, in that form; by default zeros, and empty texts.
-
-        Raises:
-            ConfigError: the size is not positive. DataError, in a pass: an element is larger than its shape.
-        """
-        return self._in_batches(batch_size, drop_remainder, lambda some: padded(some, padded_shapes, padding_values))
-
-    def _in_batches(self, batch_size: Any, drop_remainder: bool, together: Callable[[list[Any]], Any]) -> Dataset:
-        size = int(batch_size)
-        if size < 1:
-            raise ConfigError(f"`batch_size` must be positive. Received: batch_size={batch_size}")
-        known = _known(self)
-        if known not in (None, ENDLESS):
-            known = known // size if drop_remainder else -(-known // size)
-        return Made(lambda: map(together, in_groups(self, size, drop_remainder)), known, uneven=not drop_remainder)
-
-    def window(
-        self,
-        size: int,
-        shift: int | None = None,
-        stride: int = 1,
-        drop_remainder: bool = False,
-        name: str | None = None,
-    ) -> Dataset:
-        """Returns datasets of elements that follow each other: for an element of several parts, a dataset of each.
-
-        Args:
-            size: how many elements a window has. shift: how many elements further the next one begins; its size
-            unless told otherwise. stride: from one of its elements to the next. drop_remainder: whether a shorter one
-            at the end is left out.
-
-        Raises:
-            ConfigError: a number is not positive.
-        """
-        step = size if shift is None else shift
-        if min(size, step, stride) < 1:
-            raise ConfigError(f"Numbers of `window` must be positive. Received: {size=}, {shift=}, {stride=}")
-        reach = (size - 1) * stride + 1
-        known = _known(self)
-        if known not in (None, ENDLESS):
-            known = max((known - reach) // step + 1, 0) if drop_remainder else -(-known // step)
-        return Made(lambda: (_columns(held[::stride]) for held in sliding(self, reach, step, drop_remainder)), known)
-
-    def unbatch(self, name: str | None = None) -> Dataset:
-        """Returns the rows of the elements, one by one."""
-        return Made(lambda: chain.from_iterable(map(rows, self)), None)
 
     def shuffle(
         self,
@@ -310,19 +307,16 @@ class Dataset(metaclass=_Methods):
         size = int(np.asarray(buffer_size))
         if size < 1:
             raise ConfigError(f"`buffer_size` must be positive. Received: buffer_size={size}")
-        again = reshuffle_each_iteration in (None, True)
-        kept = generator(seed)
-        fixed = int(kept.integers(2**31))
+        draws = _draws(seed, reshuffle_each_iteration in (None, True))
 
         def begin() -> Iterator[Any]:
-            # Drawn here, so that the order of a pass does not depend on how far those before it went.
-            return shuffled(self, size, np.random.default_rng(kept.integers(2**31) if again else fixed))
+            return shuffled(self, size, draws())  # drawn here, and not when the first element is
 
-        return Made(begin, _known(self), self)
+        return Made(begin, known_of(self), self)
 
     def repeat(self, count: int | None = None, name: str | None = None) -> Dataset:
         """Returns the elements again and again: so many times, or without an end where it is None or -1."""
-        known = _known(self)
+        known = known_of(self)
         if count is None or count < 0:
             return Made(lambda: forever(self), 0 if known == 0 else ENDLESS, self)
         times = count
@@ -332,7 +326,7 @@ class Dataset(metaclass=_Methods):
     def cache(self, filename: str = "", name: str | None = None) -> Dataset:
         """Returns the same elements, which are kept in memory after the first whole pass."""
         kept: list[list[Any]] = []
-        return Made(lambda: once(self, kept), _known(self), self)
+        return Made(lambda: once(self, kept), known_of(self), self)
 
     def prefetch(self, buffer_size: Any = None, name: str | None = None) -> Dataset:
         """Returns the dataset: elements are read when they are asked for."""
@@ -344,45 +338,13 @@ class Dataset(metaclass=_Methods):
 
     def concatenate(self, dataset: Dataset, name: str | None = None) -> Dataset:
         """Returns these elements, and after them those of another dataset."""
-        counts = [_known(self), _known(dataset)]
+        counts = [known_of(self), known_of(dataset)]
         known = None if None in counts else ENDLESS if ENDLESS in counts else sum(n for n in counts if n is not None)
-        return Made(lambda: chain(iter(self), iter(dataset)), known, self)
+        return Made(lambda: chain(iter(self), iter(dataset)), known, uneven=self._uneven)
 
     def enumerate(self, start: int = 0, name: str | None = None) -> Dataset:
         """Returns pairs of a number, from `start` on, and an element."""
-        return Made(lambda: ((_counted(number), item) for number, item in zip(count(start), self)), _known(self))
-
-    def cardinality(self, name: str | None = None) -> Any:
-        """Returns how many elements there are: -1 where they never end, -2 where nobody knows."""
-        known = _known(self)
-        return _counted(-2 if known is None else known)
-
-    @property
-    def element_spec(self) -> Any:
-        """A `TensorSpec` for each array of an element, in its form: as was said of them, or as the first element is.
-
-        The rows of batches of which the last one may be smaller are None.
-
-        Raises:
-            DataError: there is no element.
-        """
-        for item in self:
-            return tree.map_structure(self._said_of, item)
-        raise DataError("The dataset has no elements, which would tell their shapes.")
-
-    def _said_of(self, part: Any) -> Any:
-        if isinstance(part, Dataset):
-            return part.element_spec
-        shape = (None, *part.shape[1:]) if self._uneven and part.ndim else part.shape
-        return TensorSpec(shape, part.dtype)
-
-    def as_numpy_iterator(self) -> Iterator[Any]:
-        """Returns an iterator over the elements as plain arrays and numbers."""
-        return (tree.map_structure(lambda part: np.asarray(part)[()], item) for item in self)
-
-
-# How many elements there are where they never end, as tf.data says it.
-ENDLESS = -1
+        return Made(lambda: ((counted(number), item) for number, item in zip(count(start), self)), known_of(self))
 
 
 class Made(Dataset):
@@ -390,7 +352,7 @@ class Made(Dataset):
 
     Args:
         begin: returns an iterator over the elements. known: how many there are; None where nobody knows.
-        of: the dataset whose elements have as many rows as these. uneven: whether the last one may have fewer.
+        of: the dataset whose elements are as these, in shapes and types. uneven: whether the last one may have fewer.
         spec: what is known of their types and shapes.
     """
 
@@ -402,7 +364,8 @@ class Made(Dataset):
         uneven: bool = False,
         spec: Any = None,
     ) -> None:
-        self._begin, self._known, self._spec = begin, known, spec
+        self._begin, self._known = begin, known
+        self._spec = spec if of is None else of._spec
         self._uneven = uneven if of is None else of._uneven
 
     @property
@@ -447,52 +410,35 @@ class Numbered(Dataset, PyDataset):
         return getattr(self, "_batch_size", 0) is not None
 
 
-def as_element(value: Any) -> Any:
-    """Returns arrays, tensors and numbers in the form of `value` as arrays that can be looked at."""
-    if isinstance(value, dict):
-        return {name: as_element(part) for name, part in value.items()}
-    if isinstance(value, tuple):
-        return tuple(as_element(part) for part in value)
-    return value if isinstance(value, Dataset) else shown(value)
-
-
-def _counted(number: int) -> Any:
-    return shown(np.int64(number))
-
-
-def _called(function: Callable[..., Any], item: Any) -> Any:
-    found = function(*item) if isinstance(item, tuple) else function(item)
-    return tuple(found) if isinstance(found, list) else found
-
-
 def _dataset_of(function: Callable[..., Any], item: Any) -> Dataset:
-    found = _called(function, item)
-    if not isinstance(found, Dataset):
-        raise ArgumentTypeError(f"The `map_func` argument must return a dataset. Received: {type(found).__name__}")
+    found: Dataset = only_dataset(called(function, item), "map_func")
     return found
 
 
-def _columns(items: list[Any]) -> Any:
-    """Returns a dataset of each part of elements."""
-    columns = zip(*(tree.flatten(item) for item in items), strict=True)
-    made = [Made(partial(iter, column), len(column)) for column in columns]
-    return tree.pack_sequence_as(items[0], made)
+def _datasets(given: Any) -> list[Dataset]:
+    """Returns a list of datasets."""
+    parts = list(given)
+    if not parts:
+        raise ConfigError("`datasets` should not be empty.")
+    if not all(isinstance(part, Dataset) for part in parts):
+        raise ArgumentTypeError(f"`datasets` must be datasets. Received: {given!r:.200}")
+    return parts
+
+
+def _draws(seed: int | None, again: bool) -> Callable[[], np.random.Generator]:
+    """Returns what gives the random numbers of each pass: other ones again, or the same."""
+    kept = generator(seed)
+    fixed = int(kept.integers(2**31))
+    # Drawn as a pass begins, so that it does not depend on how far those before it went.
+    return lambda: np.random.default_rng(kept.integers(2**31) if again else fixed)
 
 
 def _no_method(name: str) -> NoReturn:
     if name.startswith("_"):
         raise AttributeError(f"A dataset has no attribute '{name}'", name=name)
-    known = tuple(one for one in vars(Dataset) if not one.startswith("_"))
+    known = tuple(one for one in dir(Dataset) if not one.startswith("_"))
     raise AttributeError(
         f"A dataset has no '{name}'. {guess('tf.data.Dataset', name, known)} What is missing can be a generator: "
         "Dataset.from_generator(function, output_signature=dataset.element_spec).",
         name=name,
     )
-
-
-def _known(dataset: Dataset) -> int | None:
-    """Returns how many elements a dataset has, `ENDLESS`, or None where nobody knows."""
-    try:
-        return len(dataset)
-    except TypeError as error:
-        return ENDLESS if "infinite" in str(error) else None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 import numpy as np
+
+from seqc.errors import DataError
 
 
 def in_groups(items: Iterable[Any], size: int, whole: bool) -> Iterator[list[Any]]:
@@ -89,3 +91,73 @@ def different(items: Iterable[Any]) -> Iterator[Any]:
         if key not in seen:
             seen.add(key)
             yield item
+
+
+def chosen(sources: Sequence[Iterable[Any]], choose: Callable[[list[bool]], int | None], stop: bool) -> Iterator[Any]:
+    """Yields the next item of one source after another, as they are chosen.
+
+    Args:
+        choose: returns the number of a source, told which ones have not ended; None for the end. stop: whether all
+        ends where a source is chosen that has ended; otherwise another one is chosen.
+    """
+    going = [iter(source) for source in sources]
+    more = [True] * len(going)
+    while any(more) and (place := choose(more)) is not None:
+        try:
+            item = next(going[place])
+        except StopIteration:
+            if stop:
+                return
+            more[place] = False
+        else:
+            yield item
+
+
+def drawn(weights: Any, rng: np.random.Generator) -> Callable[[list[bool]], int]:
+    """Returns what chooses at random among the sources that have not ended."""
+    places = np.arange(len(weights))
+
+    def choose(more: list[bool]) -> int:
+        share = np.where(more, weights, 0.0)
+        return int(rng.choice(places, p=share / share.sum()))
+
+    return choose
+
+
+def listed(numbers: Iterable[Any]) -> Callable[[list[bool]], int | None]:
+    """Returns what chooses the sources with these numbers, and passes over those that have ended."""
+    rest = map(int, numbers)
+
+    def choose(more: list[bool]) -> int | None:
+        for place in rest:
+            if not 0 <= place < len(more):
+                raise DataError(f"There is no dataset number {place} among {len(more)}.")
+            if more[place]:
+                return place
+        return None
+
+    return choose
+
+
+def scanned(items: Iterable[Any], state: Any, step: Callable[[Any, Any], tuple[Any, Any]]) -> Iterator[Any]:
+    """Yields what a function of a state and an item makes of them, beside the state for the next item."""
+    for item in items:
+        state, made = step(state, item)
+        yield made
+
+
+def by_key(
+    items: Iterable[Any], key_of: Callable[[Any], int], size_of: Callable[[int], int]
+) -> Iterator[tuple[int, list[Any]]]:
+    """Yields keys and as many items of that key as its size says; at the end, key by key, those that are left."""
+    groups: dict[int, list[Any]] = {}
+    sizes: dict[int, int] = {}
+    for item in items:
+        key = key_of(item)
+        if key not in sizes:
+            sizes[key] = size_of(key)
+        group = groups.setdefault(key, [])
+        group.append(item)
+        if len(group) >= sizes[key]:
+            yield key, groups.pop(key)
+    yield from sorted(groups.items(), key=lambda pair: pair[0])

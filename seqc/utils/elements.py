@@ -151,12 +151,13 @@ def stacked(items: Sequence[Any]) -> Any:
     return tree.pack_sequence_as(items[0], [np.stack(column).view(Shown) for column in columns])
 
 
-def padded(items: Sequence[Any], shapes: Any, values: Any) -> Any:
+def padded(items: Sequence[Any], shapes: Any, values: Any, unknown: int | None = None) -> Any:
     """Returns elements as rows of one, each part filled up to the size of the largest.
 
     Args:
         shapes: other sizes to fill up to, in the form of an element; None, also for an axis, for that of the largest.
         values: what to fill with, in that form, or one for all; None for zeros and empty text.
+        unknown: the size that None for an axis stands for; by default that of the largest.
 
     Raises:
         DataError: an element is larger than its shape, or they have different numbers of axes.
@@ -166,7 +167,7 @@ def padded(items: Sequence[Any], shapes: Any, values: Any) -> Any:
         keys = list(first) if isinstance(first, dict) else range(len(first))
         each = isinstance(values, dict | tuple | list)
         parts = [
-            padded([item[key] for item in items], shapes and shapes[key], values[key] if each else values)
+            padded([item[key] for item in items], shapes and shapes[key], values[key] if each else values, unknown)
             for key in keys
         ]
         return dict(zip(keys, parts, strict=True)) if isinstance(first, dict) else tuple(parts)
@@ -175,7 +176,7 @@ def padded(items: Sequence[Any], shapes: Any, values: Any) -> Any:
         raise DataError(f"The elements of a padded batch have different numbers of axes: {sorted(ranks)}.")
     largest = np.max([part.shape for part in items], axis=0).astype(int).tolist()
     wanted = largest if shapes is None else shapes
-    sizes = [most if n in (None, -1) else int(n) for n, most in zip(wanted, largest, strict=True)]
+    sizes = [(unknown or most) if n in (None, -1) else int(n) for n, most in zip(wanted, largest, strict=True)]
     if any(most > size for most, size in zip(largest, sizes, strict=True)):
         raise DataError(f"An element of shape {tuple(largest)} is larger than the padded shape {tuple(sizes)}.")
     kind = np.result_type(*items)

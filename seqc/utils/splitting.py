@@ -11,7 +11,8 @@ import numpy as np
 from seqc import tree
 from seqc.errors import ArgumentTypeError, ConfigError, DataError
 from seqc.graph.ir import Array
-from seqc.utils.dataset import Dataset, Numbered, as_element
+from seqc.utils.dataset import Dataset, Numbered
+from seqc.utils.dataset_base import as_element
 
 
 class Samples(Dataset):
