@@ -292,6 +292,10 @@ COMPUTED: dict[str, tuple[Callable[..., Any], list[str], int]] = {
     "a sum": (lambda x: ops.sum(x, 1), [INT], 10),
     "a sum of products": (lambda x: ops.sum(x * ops.cast(x > 0, "int64"), 1), ["int64"], 10),
     "a product": (lambda x: ops.prod(x, 1), [INT], 10),
+    "powers": (lambda x: ops.power(x, np.array([1, 2, 9])), [INT], 10),
+    "powers of small integers": (lambda x: ops.power(x, 3), ["uint8"], 7),
+    "a power of two": (lambda x: ops.power(2, x - 1), ["int8"], 7),
+    "powers of two integers": (lambda x, y: ops.power(x, y), ["int64", "int64"], 10),
 }
 
 
