@@ -52,7 +52,7 @@ def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def save_model(nodes: list[Any], inputs: dict[str, list[Any]], outputs: dict[str, list[Any]], **weights: Any) -> Path:
+def save_model(nodes: list[Any], inputs: dict[str, Any], outputs: dict[str, Any], **weights: Any) -> Path:
     """Writes a hand-made ONNX file of float inputs and outputs."""
     tensors = [onnx.numpy_helper.from_array(np.asarray(v, np.float32), k) for k, v in weights.items()]
     ends = [helper.make_tensor_value_info(k, TensorProto.FLOAT, v) for k, v in inputs.items()]
@@ -268,6 +268,23 @@ def test_a_fixed_batch_is_run_once(folder: Path) -> None:
     result = seqc_json("verify", path)
     assert result["checks"][2]["detail"] == "one run at its fixed size"
     assert [c["name"] for c in result["checks"]] == ["valid", "loads", "runs", "finite"]
+
+
+@needs_runtime
+def test_an_input_without_a_shape_is_shown_as_that_and_not_drawn(folder: Path) -> None:
+    node = helper.make_node("Neg", ["x"], ["y"])
+    scalar = save_model([node], {"x": []}, {"y": []}).rename("scalar.onnx")
+    path = save_model([node], {"x": None}, {"y": None})
+    shown = seqc("verify", path, code=1).stdout
+    assert "loads in onnxruntime: float32[...] -> float32[...]" in shown
+    assert "FAILED  runs on generated inputs: not tried: the file gives no shape for 'x'" in shown
+    assert "x float32[...]" in seqc("inspect", path).stdout
+    assert seqc_json("inspect", path)["inputs"] == [{"name": "x", "dtype": "float32", "shape": None}]
+    assert "no shape for 'x'" in seqc("verify", path, "--against", path, code=2).stderr
+    assert "float32[] -> float32[]" in seqc("verify", scalar).stdout
+    np.save("some.npy", np.ones((2, 3), "f"))
+    seqc("predict", path, "some.npy", "-o", "y.npy")
+    np.testing.assert_array_equal(np.load("y.npy"), -np.ones((2, 3)))
 
 
 @needs_runtime

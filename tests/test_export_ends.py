@@ -76,6 +76,33 @@ def test_ends_meet_each_other(classifier: Model, tmp_path: Path, head: str | Non
         np.testing.assert_allclose(got, want, atol=1e-5)
 
 
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+@pytest.mark.parametrize(
+    "options",
+    [{"input_dtype": "uint8"}, {"rescale": 255.0}, {"input_dtype": "uint8", "precision": "float16"}],
+    ids=["uint8", "rescale", "float16"],
+)
+def test_classes_are_in_the_order_of_their_logits_where_probabilities_are_equal(
+    activation: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    image = Input((8, 6, 3), name="image")
+    model = Model(image, layers.Dense(4, activation=activation, name="y")(layers.GlobalAveragePooling2D()(image)))
+    kernel = np.array([[4, 2, -3, 5], [-2, 3, 4, 6], [3, 1, 4, -7]], "f")
+    model.set_weights([kernel, np.array([9, 8, 7, 6], "f")])
+    numbers = np.random.default_rng(0).integers(0, 256, (6, 8, 6, 3), np.uint8)
+    x = numbers if "input_dtype" in options else (numbers / 255).astype("f")
+    logits = numbers.mean((1, 2)) @ kernel.astype("d") + [9, 8, 7, 6]
+    order = np.argsort(-logits, -1, "stable")
+    scores = model.predict(numbers.astype("f"), verbose=0)
+    assert np.any(np.argsort(-scores, -1, "stable") != order)
+    for head in ("argmax", "top_k:3"):
+        model.export(tmp_path / "m.onnx", head=head, **options)
+        *given, classes = run(tmp_path / "m.onnx", x)
+        np.testing.assert_array_equal(classes, order[:, 0] if head == "argmax" else order[:, :3])
+        for probabilities in given:
+            np.testing.assert_allclose(probabilities, np.take_along_axis(scores, order[:, :3], -1), atol=1e-3)
+
+
 @pytest.fixture(scope="module")
 def segments() -> Model:
     utils.set_random_seed(3)

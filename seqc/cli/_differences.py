@@ -15,7 +15,7 @@ import onnx
 from seqc.cli._by_layer import layer_of
 from seqc.cli._onnx import list_nodes, metadata, opsets, ports, read_model, with_functions_in_place
 from seqc.cli._output import amount, shape_text
-from seqc.cli._self_check import draw_inputs, open_lengths, vocabularies
+from seqc.cli._self_check import check_shapes, draw_inputs, open_lengths, vocabularies
 from seqc.errors import DataError
 from seqc.text import shorten
 
@@ -137,6 +137,7 @@ def distances(a: Side, b: Side, sizes: Mapping[str, int]) -> list[Distance] | st
         first, second = (runtime.load(side.path, device="cpu") for side in (a, b))
         if [(x.dtype, len(x.shape)) for x in first.inputs] != [(x.dtype, len(x.shape)) for x in second.inputs]:
             return "Their inputs differ, so that they were not run."
+        check_shapes(a.path)
         tokens = vocabularies(a.path)
         lengths = open_lengths(first, sizes, tokens)
         feeds = draw_inputs(first.inputs, sizes.get("batch", 7), lengths, seed=0, tokens=tokens)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc.cli._self_check import draw_inputs, open_lengths, vocabularies
+from seqc.cli._self_check import check_shapes, draw_inputs, open_lengths, vocabularies
 from seqc.errors import DataError, ExportError
 
 # Runs whose times count, after some that warm up.
@@ -38,6 +38,7 @@ def node_seconds(path: Path, sizes: Mapping[str, int], batch: int) -> tuple[dict
 
     try:
         model = runtime.load(path, device="cpu")
+        check_shapes(path)
         tokens = vocabularies(path)
         lengths = open_lengths(model, sizes, tokens)
         feeds = draw_inputs(model.inputs, batch, lengths, seed=0, tokens=tokens)

@@ -44,11 +44,11 @@ class Node:
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of the file."""
+    """An input or output of the file; its shape is None where the file says none, not even how many axes it has."""
 
     name: str
     dtype: str
-    shape: Shape
+    shape: Shape | None
 
 
 def read_bytes(path: Path) -> bytes:
@@ -119,7 +119,10 @@ def opsets(model: onnx.ModelProto) -> str:
 
 def ports(values: Iterable[onnx.ValueInfoProto]) -> list[Port]:
     """Returns the inputs or outputs of a graph."""
-    return [Port(value.name, _dtype(value.type), _shape(value)) for value in values]
+    return [
+        Port(x.name, _dtype(x.type), None if x.type.HasField("tensor_type") and not _has(x) else _shape(x))
+        for x in values
+    ]
 
 
 def _dtype(kind: onnx.TypeProto) -> str:

@@ -138,8 +138,13 @@ def duration(seconds: float) -> str:
     return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.3g} us"
 
 
-def shape_text(shape: Sequence[Any]) -> str:
-    """Returns a shape in brackets, "?" for sizes that are not known, and the middle of a very long one left out."""
+def shape_text(shape: Sequence[Any] | None) -> str:
+    """Returns a shape in brackets, "?" for sizes that are not known, and the middle of a very long one left out.
+
+    Of None, where not even the number of axes is known, it is "[...]".
+    """
+    if shape is None:
+        return "[...]"
     sizes = ["?" if d is None else str(d) for d in shape]
     if len(sizes) > MOST_AXES:
         sizes[3:-3] = [f"... {len(sizes) - 6} more"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from seqc.cli._output import shape_text
 from seqc.errors import ExportError, SeqcError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _may_be_same(theirs: tuple[Any, ...] | None, ours: tuple[Any, ...]) -> bool:
 
 
 def _shown(port: Port) -> str:
-    return f"{port.dtype}[{', '.join(map(str, port.shape or ()))}]"
+    return f"{port.dtype}{shape_text(port.shape)}"
 
 
 def written_again(reference: Graph, file: onnx.ModelProto) -> Emission | None:

@@ -12,7 +12,7 @@ import numpy as np
 from seqc.cli._onnx import read_model
 from seqc.cli._output import number
 from seqc.cli._runtime import Provider, load_runtime, providers
-from seqc.cli._self_check import BATCHES, Check, batch_axis, draw_inputs, open_lengths, vocabularies
+from seqc.cli._self_check import BATCHES, Check, batch_axis, check_shapes, draw_inputs, open_lengths, vocabularies
 from seqc.errors import ExportError
 from seqc.export.record import file_hash, read_record, record_path, repeat
 from seqc.export.report import OutputCheck
@@ -120,6 +120,7 @@ def verdict(check: OutputCheck) -> str:
 
 
 def _drawn(model: Any, sizes: Mapping[str, int], path: Path) -> list[dict[str, Array]]:
+    check_shapes(path)
     tokens = vocabularies(path)
     lengths, counts = open_lengths(model, sizes, tokens), BATCHES if batch_axis(model) else (1,)
     return [draw_inputs(model.inputs, n, lengths, seed=n, tokens=tokens) for n in counts]

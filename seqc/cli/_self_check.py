@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from seqc.cli._beside import check_beside, files_beside
-from seqc.cli._onnx import check_model, list_nodes, read_model
+from seqc.cli._onnx import check_model, list_nodes, ports, read_model
+from seqc.cli._output import shape_text
 from seqc.cli._runtime import load_runtime
 from seqc.cli._sizes import check_names
 from seqc.errors import DataError, SeqcError
@@ -54,16 +55,46 @@ def check_alone(path: Path, sizes: Mapping[str, int], device: str = "cpu") -> li
     if files_beside(read_model(path)) if checks[0].passed else ():
         checks.append(_attempt("weights", "the weights beside it", lambda: check_beside(path) or "of no known hash"))
     loaded: list[Any] = []
+    shapeless = _shapeless(path)
 
     def load() -> str:
         _refuse_giants(path)
         loaded.append(runtime.load(path, device=device))
-        return f"{', '.join(map(str, loaded[0].inputs))} -> {', '.join(map(str, loaded[0].outputs))}"
+        inputs, outputs = loaded[0].inputs, loaded[0].outputs
+        return f"{_shown(inputs, shapeless)} -> {_shown(outputs, shapeless)}"
 
     checks.append(_attempt("loads", "loads in onnxruntime", load, (DataError, runtime.SeqcRuntimeError)))
-    if loaded:
+    if loaded and any(x.name in shapeless for x in loaded[0].inputs):
+        checks.append(_attempt("runs", "runs on generated inputs", lambda: check_shapes(path)))
+    elif loaded:
         checks += _runs(loaded[0], sizes, vocabularies(path), runtime.SeqcRuntimeError)
     return checks
+
+
+def check_shapes(path: Path) -> str:
+    """Raises DataError if a file does not say what shape an input has, so that nothing can be drawn for it."""
+    inputs = {x.name for x in read_model(path).graph.input}
+    missing = sorted(inputs & _shapeless(path))
+    if missing:
+        named = ", ".join(map(repr, missing))
+        raise DataError(
+            f"not tried: the file gives no shape for {named}, and no option does. Write it with one, "
+            "which names axes that are open, such as [batch, 8]. `seqc predict` runs it on arrays as they are."
+        )
+    return "every input has a shape"
+
+
+def _shapeless(path: Path) -> set[str]:
+    """Returns the names of inputs and outputs for which a file gives no shape: onnxruntime calls them scalars."""
+    try:
+        graph = read_model(path).graph
+    except DataError:  # onnxruntime may know better
+        return set()
+    return {port.name for port in ports([*graph.input, *graph.output]) if port.shape is None}
+
+
+def _shown(infos: Any, shapeless: set[str]) -> str:
+    return ", ".join(f"{x.dtype}{shape_text(None)}" if x.name in shapeless else str(x) for x in infos)
 
 
 def vocabularies(path: Path) -> dict[str, Array]:

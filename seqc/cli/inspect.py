@@ -186,7 +186,7 @@ def _nodes(show: Screen, source: Path, sizes: Mapping[str, int], wanted: Wanted)
     read = read_model(source)
     model = with_functions_in_place(read)
     inputs, outputs = ports(model.graph.input), ports(model.graph.output)
-    check_names(sizes, {d for p in inputs for d in p.shape if isinstance(d, str)})
+    check_names(sizes, {d for p in inputs for d in p.shape or () if isinstance(d, str)})
     nodes = list_nodes(model, sizes)
     kinds = dict(sorted(Counter(n.op for n in nodes).items()))
     parameters, flops = sum(n.parameters for n in nodes), _total([n.flops for n in nodes])
@@ -194,7 +194,7 @@ def _nodes(show: Screen, source: Path, sizes: Mapping[str, int], wanted: Wanted)
     batch = {p.shape[0] for p in inputs if p.shape}
     # A file that was made for one place need not be right in others.
     not_for = () if "seqc.target" in texts else not_fit_for(nodes_in(model))
-    open_axes = sorted({d for p in inputs for d in p.shape[1:] if isinstance(d, str) and d not in sizes})
+    open_axes = sorted({d for p in inputs for d in (p.shape or ())[1:] if isinstance(d, str) and d not in sizes})
     show.line(f"{source} ({source.stat().st_size:,} bytes)")
     show.rows(
         [
@@ -250,8 +250,9 @@ def _nodes(show: Screen, source: Path, sizes: Mapping[str, int], wanted: Wanted)
     )
 
 
-def _port(name: str, dtype: str, shape: Sequence[Any]) -> dict[str, Any]:
-    return {"name": name, "dtype": dtype, "shape": [d if isinstance(d, int) or d is None else str(d) for d in shape]}
+def _port(name: str, dtype: str, shape: Sequence[Any] | None) -> dict[str, Any]:
+    sizes = None if shape is None else [d if isinstance(d, int) or d is None else str(d) for d in shape]
+    return {"name": name, "dtype": dtype, "shape": sizes}
 
 
 def _shapes(shapes: Sequence[Sequence[Any] | None]) -> str:

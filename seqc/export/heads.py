@@ -13,6 +13,7 @@ from seqc.graph.batch import batch_axis
 from seqc.graph.ir import Value, apply, apply_many
 from seqc.graph.scopes import scope
 from seqc.ops.elementwise import Cast
+from seqc.ops.gather import GatherElements
 from seqc.ops.nonlinear import Sigmoid
 from seqc.ops.reduce import ArgMax, Softmax
 from seqc.ops.sorting import TopK
@@ -41,16 +42,26 @@ def headed(name: str, y: Value, text: str) -> list[_Named]:
 
 def _head_argmax(name: str, y: Value, _: Any) -> list[_Named]:
     _check_classes(name, y, 2)
-    # A softmax does not change where the largest is; without it, rounding does not make equal what differs.
-    end, last = _uncast(y), y.type.rank - 1
-    scores = end.inputs[0] if isinstance(end.op, Softmax) and end.op.axis == last else y
-    return [(name, apply(ArgMax(last), scores))]
+    return [(name, apply(ArgMax(y.type.rank - 1), _ranked(y)))]
 
 
 def _head_top_k(name: str, y: Value, k: int) -> list[_Named]:
     _check_classes(name, y, k)
-    scores, places = apply_many(TopK(y.type.rank - 1, k), y)
+    last, ranked = y.type.rank - 1, _ranked(y)
+    scores, places = apply_many(TopK(last, k), ranked)
+    if ranked is not y:
+        scores = apply(GatherElements(last), y, places)
     return [(f"{name}_scores", scores), (f"{name}_classes", places)]
+
+
+def _ranked(y: Value) -> Value:
+    """Returns what has the order of an output along the last axis: the scores before a softmax or sigmoid.
+
+    Those do not change the order, and where they come near 0 or 1, rounding makes equal what differs.
+    """
+    end = _uncast(y)
+    keeps_order = isinstance(end.op, Sigmoid) or (isinstance(end.op, Softmax) and end.op.axis == y.type.rank - 1)
+    return end.inputs[0] if keeps_order else y
 
 
 def _head_threshold(name: str, y: Value, limit: float) -> list[_Named]:

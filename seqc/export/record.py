@@ -133,7 +133,7 @@ def pack_record(cases: Iterable[Case], inputs: Sequence[str], report: Report, mo
 def _cases(reference: Graph, own: Graph, sizes: Sequence[Mapping[str, int]], seed: int) -> Iterator[Case]:
     """Yields what a verification compared, the smallest inputs first."""
     sampler, single, double = Sampler(reference), Interpreter(own), Interpreter(promote_floats(reference))
-    ties = Ties(reference)
+    ties = Ties(reference, None if own is reference else own)
     drawn = [sampler.draw(size, seed + i) for i, size in enumerate(sizes)]
     for inputs in sorted(drawn, key=_bytes):
         wide = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in inputs]

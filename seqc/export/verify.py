@@ -134,7 +134,7 @@ class _Runs:
         self._tell = tell
         self._graph, self._half = reference, single is not None
         self._single, self._double = Interpreter(single or reference), Interpreter(promote_floats(reference))
-        self._ties = Ties(reference)
+        self._ties = Ties(reference, single)
         self._sampler = Sampler(reference)
         self.sizes = choose_sizes(reference, self._sampler.works(self._single.run))
         self._seed = seed
