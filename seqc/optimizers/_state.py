@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from seqc import initializers
+from seqc.attributes import Keeper
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.tracing import Variable
 from seqc.ops._common import dtype_name
-from seqc.serialization import Configurable
 from seqc.utils.display import note
 
 
-class OptimizerState(Configurable):
+class OptimizerState(Keeper):
     """Makes, finds, saves and loads an optimizer's own variables.
 
     Attributes:
@@ -25,8 +25,11 @@ class OptimizerState(Configurable):
     name: str
     built: bool
 
+    # Variables of the model, and slots, which are known.
+    _untracked = Keeper._untracked | {"_not_decayed", "_not_decayed_names", "_slots", "_trainable"}
+
     def _start_state(self) -> None:
-        self._variables: list[Variable] = []
+        self._start_keeping()
         self._slots: dict[tuple[Variable, str], Variable] = {}
 
     def add_variable(

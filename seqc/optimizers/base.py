@@ -124,7 +124,7 @@ class Optimizer(OptimizerState):
         """Makes the optimizer's own variables for the given ones. A second call does nothing."""
         if self.built:
             return
-        count = len(self._variables)
+        mark = self._mark_variables()
         try:
             self._trainable = list(variables)
             if self.use_ema:
@@ -135,7 +135,7 @@ class Optimizer(OptimizerState):
             self.built = True
         except BaseException:  # also Ctrl-C: another attempt starts from nothing
             self.built = False
-            del self._variables[count:]
+            self._forget_variables_since(mark)
             self._slots.clear()
             raise
 
@@ -198,7 +198,7 @@ class Optimizer(OptimizerState):
             callable(learning_rate) and not isinstance(learning_rate, Value)
         ):
             if isinstance(current, Variable):
-                self._variables = [v for v in self._variables if v is not current]
+                self._kept_variables = [v for v in self._kept_variables if v is not current]
             self._learning_rate = learning_rate
         elif isinstance(current, Variable):
             current.assign(learning_rate)
