@@ -174,7 +174,7 @@ class Sequential(Model):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         # A shallow copy has the same layers, but is a stack of its own.
-        self._stack, self._names, self._variables = self._stack[:], self._names.copy(), self._variables[:]
+        self._stack, self._names, self._kept_variables = self._stack[:], self._names.copy(), self._kept_variables[:]
         self._children = self._children | {"layers": self._stack}
         self._calls = self._calls[:]
         for layer in self._stack:

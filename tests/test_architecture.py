@@ -74,6 +74,7 @@ LEVELS = {
     "seqc.backends": 7,
     "seqc.graph.tracing": 5,
     "seqc.graph.autodiff": 5,
+    "seqc.attributes": 6,
     "seqc.ops.branches": 6,
     "seqc.ops.derivatives": 6,
     "seqc.ops.loops": 6,

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
+from itertools import count
 from typing import Any, TypeVar
 from weakref import finalize
 
@@ -25,6 +26,8 @@ from seqc.ops.elementwise import Identity, StopGradient, cast
 from seqc.ops.random import RandomUniform
 
 R = TypeVar("R")
+
+_NUMBERS = count()
 
 
 class Variable(Operators, HasValue):
@@ -59,6 +62,7 @@ class Variable(Operators, HasValue):
         with tracing(None):
             self._array = np.array(as_value(initializer, dtype), dtype)
         self.moves = 0
+        self.number = next(_NUMBERS)  # those made later have greater ones
         self.name = name
         self.path = name
         self.trainable = trainable

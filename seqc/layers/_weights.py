@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from seqc import constraints, dtype_policies, file_scope, initializers, regularizers
+from seqc.attributes import Keeper, distinct, held_in
 from seqc.dtype_policies import DTypePolicy, DTypePolicyMap
 from seqc.errors import ConfigError, NotBuiltError, ShapeError
 from seqc.graph.element_types import FLOATS, HALVES
 from seqc.graph.ir import Array
 from seqc.graph.tracing import Variable
 from seqc.layers._state import fill
-from seqc.layers.metric_holders import may_hold_metrics, metrics_in
-from seqc.serialization import Configurable
 
 
-class WeightOwner(Configurable):
+class WeightOwner(Keeper):
     """Keeps variables and other owners that are assigned to its attributes, as Keras does.
 
     Attributes:
@@ -29,19 +28,15 @@ class WeightOwner(Configurable):
     built: bool
     _dtype_policy: DTypePolicy
     _trainable: bool
-    _variables: list[Variable]
     _children: dict[str, Any]
     _parent_path: str
     # A transparent container (Sequential) does not show in the paths of its layers' weights.
     _transparent = False
-    # Private attributes that hold owners which belong elsewhere, or are counted already.
-    _untracked: frozenset[str] = frozenset(
-        {"_arguments", "_children", "_given", "_input_sizes", "_symbolic_calls", "_variables"}
-    )
+    _untracked = Keeper._untracked | {"_children", "_input_sizes", "_symbolic_calls"}
 
     def _start_owning(self, trainable: bool) -> None:
         self._trainable = trainable
-        self._variables = []
+        self._start_keeping()
         self._parent_path = ""
         self._children = {}
 
@@ -96,11 +91,11 @@ class WeightOwner(Configurable):
             constraint=constraints.get(constraint),
         )
         variable.path = f"{self.path}/{label}"
-        self._keep(variable)
+        self._keep_new_variables([variable])
         return variable
 
-    def _keep(self, variable: Variable) -> None:
-        self._variables.append(variable)
+    def _keep_variable(self, variable: Variable) -> None:
+        super()._keep_variable(variable)
         if not self._trainable:
             variable.trainable = False
 
@@ -136,30 +131,19 @@ class WeightOwner(Configurable):
 
     def __setattr__(self, name: str, value: Any) -> None:
         began = "_children" in self.__dict__
-        if not began and name not in self._untracked and (owners_in(value) or isinstance(value, Variable)):
+        if not began and name not in self._untracked and held_in(value, _belongs):
             raise ConfigError(
                 f"{type(self).__name__} keeps a layer or weight as '{name}' before its __init__ has called "
                 "super().__init__(**kwargs), so that it would not belong to the layer. Call that first."
             )
-        # Layers and variables kept as attributes belong to the layer, as in Keras.
-        if began and name not in self._untracked:
-            # An empty container is kept too: layers may be appended to it later.
-            if owners_in(value) or (isinstance(value, list | dict) and not value):
-                self._refuse_cycle(name, value)
-                self._children[name] = value
-                for child in owners_in(value):
-                    child._set_parent(self.path if not self._transparent else self._parent_path)
-            elif isinstance(value, Variable) and not any(value is v for v in self._variables):
-                self._keep(value)
-        if may_hold_metrics(value) and name not in self._untracked:
-            self.__dict__.setdefault("_metric_holders", {})[name] = None
+        # Layers kept as attributes belong to the layer, as in Keras; an empty container may get some later.
+        owners = owners_in(value)
+        if began and name not in self._untracked and (owners or (isinstance(value, list | dict) and not value)):
+            self._refuse_cycle(name, value)
+            self._children[name] = value
+            for child in owners:
+                child._set_parent(self.path if not self._transparent else self._parent_path)
         super().__setattr__(name, value)
-
-    def own_metrics(self) -> list[Any]:
-        """Returns the metrics that the layer itself keeps as attributes, in lists and dictionaries too."""
-        kept = self.__dict__
-        found = [metric for name in kept.get("_metric_holders", ()) for metric in metrics_in(kept.get(name))]
-        return list(dict.fromkeys(found))
 
     def _refuse_cycle(self, name: str, value: Any) -> None:
         for child in owners_in(value):
@@ -313,14 +297,14 @@ class WeightOwner(Configurable):
         return sum(int(np.prod(v.shape)) for v in self.weights)
 
 
-def distinct(variables: Iterable[Variable]) -> list[Variable]:
-    """Returns variables in order, each once."""
-    return list({id(v): v for v in variables}.values())
-
-
 def owners_in(value: Any) -> list[WeightOwner]:
     """Returns the owners that an attribute holds: itself, or those in its list, tuple or dictionary, however deep."""
-    if isinstance(value, WeightOwner):
-        return [value]
-    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-    return [owner for item in inside for owner in owners_in(item)]
+    return [value] if isinstance(value, WeightOwner) else held_in(value, _is_owner)
+
+
+def _is_owner(value: Any) -> bool:
+    return isinstance(value, WeightOwner)
+
+
+def _belongs(value: Any) -> bool:
+    return isinstance(value, WeightOwner | Variable)

@@ -36,7 +36,7 @@ def _remembering(build: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(build)
     def wrapper(self: Layer, *arguments: Any, **named: Any) -> None:
-        before, count = self.built, len(self._variables)
+        before, mark = self.built, self._mark_variables()
         try:
             build(self, *arguments, **named)
             shape = arguments[0] if arguments else named.get("input_shape")
@@ -45,7 +45,7 @@ def _remembering(build: Callable[..., None]) -> Callable[..., None]:
             self.built = True
         except BaseException:  # also Ctrl-C: another attempt starts from nothing
             self.built = before
-            del self._variables[count:]
+            self._forget_variables_since(mark)
             raise
 
     return wrapper

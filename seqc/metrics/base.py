@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 
 from seqc import file_scope, initializers
+from seqc.attributes import Keeper
 from seqc.graph.ir import Value
 from seqc.graph.tracing import Variable, holding
 from seqc.losses.base import dtype_of
-from seqc.serialization import Configurable
 from seqc.utils.naming import snake_case, unique_name
 
 
-class Metric(Configurable):
+class Metric(Keeper):
     """A number computed from all batches seen since the last reset.
 
-    A subclass makes its state with `add_variable`, and writes `update_state(y_true, y_pred, sample_weight=None)`, which
-    assigns to the state, and `result()`, both with functions of `seqc.ops`. Inside a traced graph assignments become
-    results of the graph; outside they happen at once.
+    A subclass makes its state with `add_variable`, or keeps variables and other metrics as attributes, and writes
+    `update_state(y_true, y_pred, sample_weight=None)`, which assigns to the state, and `result()`, both with functions
+    of `seqc.ops`. Inside a traced graph assignments become results of the graph; outside they happen at once.
 
     Args:
         dtype: of the state, "float32" by default. name: key of the number in logs; made from the class name by default.
@@ -36,7 +36,7 @@ class Metric(Configurable):
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self.name = name or unique_name(snake_case(type(self).__name__))
         self.dtype = dtype_of(dtype)
-        self._variables: list[Variable] = []
+        self._start_keeping()
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Takes one batch in."""
@@ -72,9 +72,8 @@ class Metric(Configurable):
 
     @property
     def variables(self) -> list[Variable]:
-        """The state: that of this metric, then that of metrics kept as its attributes."""
-        inner = [m for m in vars(self).values() if isinstance(m, Metric)]
-        return [*self._variables, *(v for m in inner for v in m.variables)]
+        """The state: that of this metric, then that of metrics kept as its attributes, in lists and so on too."""
+        return [*self._variables, *(v for m in self.own_metrics() for v in m.variables)]
 
     def stateless_update_state(self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any) -> list[Any]:
         """Returns what arrays in the place of the state become by a batch; the state stays as it is."""

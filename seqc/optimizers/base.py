@@ -7,27 +7,26 @@ same code runs at once on arrays.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from seqc import initializers, ops
-from seqc.dtype_policies import rate_dtype
+from seqc import ops
 from seqc.errors import ArgumentTypeError, ConfigError, NotBuiltError, ShapeError
 from seqc.graph.ir import Value, apply, as_value
 from seqc.graph.tracing import ByVariable, Variable
-from seqc.ops._common import dtype_name
 from seqc.ops.arithmetic import Div
+from seqc.optimizers._state import OptimizerState
 from seqc.optimizers.arguments import BaseArguments, check_arguments
 from seqc.optimizers.graph import limited, overwrite, where_true
 from seqc.optimizers.schedules import LearningRateSchedule
-from seqc.serialization import Configurable, serialize
+from seqc.serialization import serialize
 from seqc.utils.display import note
 from seqc.utils.naming import snake_case, unique_name
 
 
-class Optimizer(Configurable):
+class Optimizer(OptimizerState):
     """Changes variables along their gradients.
 
     A subclass writes `update_step(gradient, variable, learning_rate)`, and `make_slots(variables)` if it keeps slots,
@@ -82,9 +81,8 @@ class Optimizer(Configurable):
         self.gradient_accumulation_steps = gradient_accumulation_steps
         check_arguments(self)
         self.built = False
-        self._variables: list[Variable] = []
+        self._start_state()
         self._trainable: list[Variable] = []
-        self._slots: dict[tuple[Variable, str], Variable] = ByVariable()
         self._not_decayed: dict[Variable, None] = ByVariable()
         self._not_decayed_names: list[str] = []
         self._iterations = self.add_variable((), dtype="int64", name="iteration")
@@ -126,7 +124,7 @@ class Optimizer(Configurable):
         """Makes the optimizer's own variables for the given ones. A second call does nothing."""
         if self.built:
             return
-        count = len(self._variables)
+        mark = self._mark_variables()
         try:
             self._trainable = list(variables)
             if self.use_ema:
@@ -137,65 +135,9 @@ class Optimizer(Configurable):
             self.built = True
         except BaseException:  # also Ctrl-C: another attempt starts from nothing
             self.built = False
-            del self._variables[count:]
+            self._forget_variables_since(mark)
             self._slots.clear()
             raise
-
-    def add_variable(
-        self,
-        shape: Sequence[int],
-        initializer: Any = "zeros",
-        dtype: Any = None,
-        aggregation: str | None = "none",
-        layout: Any = None,
-        name: str | None = None,
-    ) -> Variable:
-        """Makes a variable that belongs to the optimizer and is saved with it.
-
-        Args:
-            aggregation, layout: accepted for Keras's sake; there is one device.
-        """
-        kind = rate_dtype() if dtype is None else dtype_name(dtype)
-        start = initializers.get(initializer)(tuple(shape), kind)
-        variable = Variable(np.asarray(start, kind), name=name or "variable", trainable=False)
-        variable.path = f"{self.name}/{variable.name}"
-        self._variables.append(variable)
-        return variable
-
-    def add_variable_from_reference(
-        self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros"
-    ) -> Variable:
-        """Makes a slot: a variable shaped like another one."""
-        name = name or "var"
-        label = f"{reference_variable.path.replace('/', '_')}_{name}"
-        made = self.add_variable(reference_variable.shape, initializer, reference_variable.dtype, name=label)
-        self._slots[reference_variable, name] = made
-        return made
-
-    def add_optimizer_variables(
-        self, trainable_variables: Iterable[Variable], name: Any, initializer: Any = "zeros"
-    ) -> Any:
-        """Makes one slot per variable, or several where `name` is a list; returns a list, or one list per name.
-
-        Args:
-            trainable_variables: what the slots are for.
-            name: of the slots, or a list of names.
-            initializer: of all slots, or a list with one per name.
-
-        Raises:
-            ConfigError: there are other numbers of names and initializers.
-        """
-        if isinstance(name, str):
-            return [self.add_variable_from_reference(v, name, initializer) for v in trainable_variables]
-        starts = list(initializer) if isinstance(initializer, list | tuple) else [initializer] * len(name)
-        if len(starts) != len(name):
-            raise ConfigError(
-                "The number of provided names must match the number of provided initializers. Received "
-                f"name='{name}', initializer='{initializer}'"
-            )
-        slots = list(zip(name, starts, strict=True))
-        rows = [[self.add_variable_from_reference(v, *slot) for slot in slots] for v in trainable_variables]
-        return tuple([row[i] for row in rows] for i in range(len(slots)))
 
     def assign(self, variable: Variable, value: Any) -> None:
         """Sets a variable; for update rules that are written as Keras's are."""
@@ -212,15 +154,6 @@ class Optimizer(Configurable):
     def _get_variable_index(self, variable: Variable) -> int:
         """Returns the place of a variable among those the optimizer was built with: Keras's way to find its slot."""
         return next(i for i, one in enumerate(self._trainable) if one is variable)
-
-    def slot(self, variable: Variable, name: str) -> Variable:
-        """Returns the slot of this name that belongs to a variable."""
-        return self._slots[variable, name]
-
-    @property
-    def variables(self) -> list[Variable]:
-        """The optimizer's own variables: iteration, learning rate, then slots."""
-        return list(self._variables)
 
     @property
     def inner_optimizers(self) -> list[Optimizer]:
@@ -265,7 +198,7 @@ class Optimizer(Configurable):
             callable(learning_rate) and not isinstance(learning_rate, Value)
         ):
             if isinstance(current, Variable):
-                self._variables = [v for v in self._variables if v is not current]
+                self._kept_variables = [v for v in self._kept_variables if v is not current]
             self._learning_rate = learning_rate
         elif isinstance(current, Variable):
             current.assign(learning_rate)
@@ -458,43 +391,6 @@ class Optimizer(Configurable):
             name: serialize(getattr(self, name, self._arguments.get(name))) for name in names if name != "learning_rate"
         }
         return {"name": self.name, "learning_rate": shown} | values
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Sets all the optimizer's own variables, in the order of `variables`.
-
-        Raises:
-            ShapeError: their number or a shape differs.
-        """
-        variables = self.variables
-        if len(weights) != len(variables):
-            raise ShapeError(f"Optimizer '{self.name}' has {len(variables)} variables; got {len(weights)} arrays.")
-        for variable, weight in zip(variables, weights, strict=True):
-            variable.assign(np.asarray(weight))
-
-    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
-        """Puts the optimizer's own variables into a file's store.
-
-        Args:
-            store: takes their arrays, as "0" and so on in the order of `variables`.
-        """
-        store.update({str(i): variable.numpy() for i, variable in enumerate(self.variables)})
-
-    def load_own_variables(self, store: Mapping[str, Any]) -> None:
-        """Sets the optimizer's own variables from a file's store; where that has another number of them it warns.
-
-        Args:
-            store: their arrays, as `save_own_variables` put them there.
-        """
-        variables = self.variables
-        if len(store) != len(variables):
-            note(
-                f"Skipping variable loading for optimizer '{self.name}', because it has {len(variables)} variables "
-                f"whereas the saved optimizer has {len(store)} variables."
-                + ("" if self.built else " It is not built yet: optimizer.build(model.trainable_variables) does that."),
-                warn=True,
-            )
-            return
-        self.set_weights([store[str(i)] for i in range(len(variables))])
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"

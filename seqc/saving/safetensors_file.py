@@ -68,7 +68,7 @@ def pack_safetensors(arrays: Mapping[str, Array], facts: Mapping[str, str]) -> b
     require_safetensors()
     from safetensors.numpy import save
 
-    return bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, dict(facts)))
+    return bytes(save({name: np.require(array, requirements="C") for name, array in arrays.items()}, dict(facts)))
 
 
 def require_safetensors() -> Any:
