@@ -73,7 +73,13 @@ class Variable(Operators, HasValue):
         self.constraint = constraint
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"moves": 0}  # the array of a copy is one of its own
+        kept = vars(self) | {"moves": 0}  # the array of a copy is one of its own
+        del kept["number"]
+        return kept
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.number = next(_NUMBERS)
 
     @property
     def shape(self) -> tuple[int, ...]:
