@@ -231,6 +231,19 @@ class Value(Operators):
         """What made it: the label of an input, else the layer, or the operation where no layer did."""
         return self.op.label if isinstance(self.op, Input) else self.scope or self.op.name
 
+    @property
+    def _keras_mask(self) -> Value | None:
+        """The mask that goes with it, under the name by which scripts written for Keras ask for it."""
+        from seqc.mask_calls import mask_of  # it knows layers, and so lies above
+
+        return mask_of(self)
+
+    @_keras_mask.setter
+    def _keras_mask(self, mask: Any) -> None:
+        from seqc.graph.tracing import assign_mask  # it traces graphs, and so lies above
+
+        assign_mask(self, mask)
+
     def reshape(self, *shape: Any) -> Value:
         """Returns `seqc.ops.reshape` of it, the sizes one by one or in a tuple."""
         return OPERATORS["reshape"](self, shape[0] if len(shape) == 1 and isinstance(shape[0], list | tuple) else shape)
