@@ -230,7 +230,9 @@ class Layer(Surface):
                     result = given.invoke(self, training=training, mask=given.mask if names else mask, **modes)
             except (ShapeError, DTypeError) as error:
                 raise type(error)(self._explain(error, value)) from error
-            refuse_captured(self, tree.flatten(result), [*tree.flatten(given.given), *trace.masks.values()])
+            came = tree.flatten([given.given, mask, masks])
+            came += [trace.masks[v] for v in came if isinstance(v, Value) and v in trace.masks]
+            refuse_captured(self, tree.flatten(result), came)
             own = type(self).compute_mask is not Layer.compute_mask
             result = call_masks.with_masks(self, trace, x, value, mask, result, own)
             self._penalize(result)
