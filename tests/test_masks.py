@@ -292,7 +292,7 @@ def test_batch_statistics_are_of_what_is_not_masked_whatever_the_rest_is(masked:
 # -- masks that scripts read and assign --------------------------------------------------------------------------------
 
 STEPS = np.array([[[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]], "float32")
-RECURRENT = {"kernel_initializer": "ones", "recurrent_initializer": "ones"}
+RECURRENT: dict[str, Any] = {"kernel_initializer": "ones", "recurrent_initializer": "ones"}
 LATER, ALL_STEPS = 0.680695, 0.780239  # what an LSTM makes of the steps above 0.2, and of all
 
 
