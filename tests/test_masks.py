@@ -429,3 +429,14 @@ def test_files_have_masks_that_were_read_and_assigned(tmp_path: Path) -> None:
     np.testing.assert_allclose(loaded.predict(ids, verbose=0), expected, atol=1e-5)
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
     np.testing.assert_allclose(session.run(None, {session.get_inputs()[0].name: ids})[0], expected, atol=1e-5)
+
+
+def test_a_call_looks_at_its_own_masks_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    monkeypatch.setattr("seqc.layers.base.refuse_captured", lambda layer, results, given: looked.append(len(given)))
+    x = keras.Input((3,), dtype="int32")
+    h = rows()(x)
+    for _ in range(20):
+        h = layers.Dense(2)(h)
+    keras.Model(x, h)(np.array([[1, 2, 0]]))
+    assert max(looked) <= 4
