@@ -316,6 +316,8 @@ def _arguments(node: Any, results: Mapping[str, list[list[Value]]]) -> tuple[lis
             return _result(results, *_needed(part))
         if isinstance(part, list):
             return [made(child) for child in part]
+        if isinstance(part, tuple):  # of a configuration that was in no file
+            return tuple(made(child) for child in part)
         if isinstance(part, Mapping) and part.get("class_name") == "__slice__" and isinstance(part["config"], Mapping):
             return slice(*(made(part["config"].get(name)) for name in ("start", "stop", "step")))
         if isinstance(part, Mapping) and part.get("class_name") == "__tuple__":

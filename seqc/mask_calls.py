@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
-from typing import Any
 
-from seqc import ops, tree
-from seqc.graph.ir import Item, Value
-from seqc.graph.tracing import remembered_mask
+from seqc import tree
+from seqc.graph.ir import Input, Item, Value, as_value, walk
+from seqc.graph.tracing import current_trace, remembered_mask
+from seqc.layers.call_masks import assigned, computed
 from seqc.layers.calls import LayerCall, Slot, put_tensors
-from seqc.sure import of_kind
 
 
 class MaskCalls:
@@ -29,7 +28,7 @@ class MaskCalls:
     def __init__(self, calls: Iterable[Value]) -> None:
         self._known: dict[Value, Value | None] = {}
         for call in calls:
-            self._mask_of(call)
+            self.mask_of(call)
 
     def taken_by(self, call: Value) -> Value | None:
         """Returns the mask that a call takes with its one tensor; None where it takes none, or was given another."""
@@ -40,12 +39,17 @@ class MaskCalls:
             return None
         x = call.inputs[given.index]
         # Keras converts another type first, and no mask is among the operands then.
-        return self._mask_of(x) if x.dtype == layer.input_dtype else None
+        return self.mask_of(x) if x.dtype == layer.input_dtype else None
 
-    def _mask_of(self, x: Value) -> Value | None:
+    def mask_of(self, x: Value) -> Value | None:
+        """Returns the mask of a symbol, if it has one."""
         if x not in self._known:
-            self._known[x] = None if remembered_mask(x) is None else self._made(x)
+            self._known[x] = self._found(x)
         return self._known[x]
+
+    def _found(self, x: Value) -> Value | None:
+        given = assigned(x)  # a condition of Python's would ask for its numbers
+        return given if given is not None or remembered_mask(x) is None else self._made(x)
 
     def _made(self, x: Value) -> Value | None:
         call, at = (x.inputs[0], x.op.index) if isinstance(x.op, Item) else (x, 0)
@@ -55,26 +59,15 @@ class MaskCalls:
         first = given[next(iter(inspect.signature(layer.call).parameters))]
         mask = given.get("mask")
         if mask is None:
-            mask = tree.map_structure(lambda one: self._mask_of(one) if isinstance(one, Value) else None, first)
-        masks = tree.flatten(_computed(layer, first, mask))
+            mask = tree.map_structure(lambda one: self.mask_of(one) if isinstance(one, Value) else None, first)
+        masks = tree.flatten(computed(layer, first, mask))
         return masks[at] if at < len(masks) and isinstance(masks[at], Value) else None
 
 
-def _computed(layer: Any, first: Any, mask: Any) -> Any:
-    """Returns what a layer makes of masks, of the operations that Keras makes it of."""
-    owner = next(cls for cls in type(layer).__mro__ if "compute_mask" in vars(cls))
-    if owner.__module__.startswith("seqc.") and owner.__name__ == "Concatenate":
-        return _concatenated(layer, first, mask)
-    return layer.compute_mask(first, mask)
-
-
-def _concatenated(layer: Any, xs: list[Value], masks: list[Value | None]) -> Value:
-    full = []
-    for x, mask in zip(xs, masks, strict=True):
-        if mask is None:
-            full.append(ops.ones_like(x, dtype="bool"))
-        elif mask.type.rank < x.type.rank:
-            full.append(ops.logical_or(ops.expand_dims(mask, -1), ops.zeros_like(x, dtype="bool")))
-        else:
-            full.append(mask)
-    return of_kind(ops.any(ops.concatenate(full, axis=layer.axis), axis=-1), Value)
+def mask_of(tensor: Value) -> Value | None:
+    """Returns the mask that goes with a tensor: in the trace under way, of a result on arrays, or of a symbol."""
+    trace = current_trace()
+    if trace is not None:
+        return trace.masks.get(tensor)
+    known = remembered_mask(as_value(tensor))
+    return MaskCalls(walk([tensor])).mask_of(tensor) if known is not None and type(known.op) is Input else known

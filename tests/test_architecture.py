@@ -40,6 +40,7 @@ LEVELS = {
     "seqc.limits": 1,
     "seqc.graph": 0,
     "seqc.graph.dims": 1,
+    "seqc.graph.arrays": 1,
     "seqc.graph.element_types": 1,
     "seqc.graph.operators": 1,
     "seqc.graph.equal_sizes": 1,

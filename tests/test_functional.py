@@ -95,6 +95,16 @@ def test_training_says_whether_dropout_drops() -> None:
     assert set(np.unique(dropped)) == {0.0, 2.0}
     always = keras.Model(x, layers.Dropout(0.5)(x, training=True))
     assert set(np.unique(always.predict(a, verbose=0))) == {0.0, 2.0}
+    assert set(np.unique(always(a, training=False))) == {0.0, 2.0}
+    always.compile("sgd", "mse")
+    assert always.evaluate(a, a, verbose=0) == pytest.approx(1.0)  # each is one off
+
+
+def test_a_configuration_that_was_in_no_file_has_slices() -> None:
+    x = keras.Input((3, 2))
+    model = keras.Model(x, x[..., 1:, 0])
+    again = keras.Model.from_config(model.get_config())
+    np.testing.assert_array_equal(again.predict(np.arange(6.0).reshape(1, 3, 2), verbose=0), [[2.0, 4.0]])
 
 
 def test_a_mask_goes_through_the_graph_to_where_it_counts() -> None:

@@ -287,3 +287,156 @@ def test_batch_statistics_are_of_what_is_not_masked_whatever_the_rest_is(masked:
     np.testing.assert_allclose(norm.moving_mean, [-0.04962, 0.03668, 0.08925], atol=1e-5)
     np.testing.assert_allclose(norm.moving_variance, [0.62454, 0.65358, 0.93261], atol=1e-5)
     np.testing.assert_allclose(result[0, 0], [0.1984, 1.3837, 0.7852], atol=1e-4)
+
+
+# -- masks that scripts read and assign --------------------------------------------------------------------------------
+
+STEPS = np.array([[[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]], "float32")
+RECURRENT: dict[str, Any] = {"kernel_initializer": "ones", "recurrent_initializer": "ones"}
+LATER, ALL_STEPS = 0.680695, 0.780239  # what an LSTM makes of the steps above 0.2, and of all
+
+
+def rows() -> layers.Layer:
+    return layers.Embedding(4, 2, mask_zero=True, embeddings_initializer=Constant(0.5))
+
+
+def above(x: Any) -> Any:
+    return ops.greater(x[:, :, 0], 0.2)
+
+
+class Assigning(layers.Layer):
+    def call(self, x: Any) -> Any:
+        y = x * 1.0
+        y._keras_mask = above(x)
+        return y
+
+
+class AssigningAndComputing(Assigning):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        return ops.greater(inputs[:, :, 0], -1.0)
+
+
+class Reading(layers.Layer):
+    supports_masking = True
+
+    def call(self, x: Any) -> Any:
+        return x if x._keras_mask is None else x * ops.expand_dims(ops.cast(x._keras_mask, x.dtype), -1)
+
+
+READ: dict[str, Callable[[Any], Any]] = {
+    "Embedding": lambda x: x,
+    "Masking": layers.Masking(),
+    "LSTM": layers.LSTM(2, return_sequences=True),
+    "TimeDistributed": layers.TimeDistributed(layers.Dense(2)),
+    "Dropout": layers.Dropout(0.5),
+    "in call": Reading(),
+    "in call, in half precision": Reading(dtype="float16"),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_scripts_read_masks_of_arrays_and_of_symbols(name: str) -> None:
+    ids, expected = np.array([[1, 2, 0]]), [[True, True, name == "Masking"]]  # a row of 0.5 is not masked
+    layer, embed = READ[name], rows()
+    np.testing.assert_array_equal(layer(embed(ids))._keras_mask, expected)
+    x = keras.Input((3,), dtype="int32")
+    y = layer(embed(x))
+    assert y._keras_mask.shape == (None, 3)
+    np.testing.assert_array_equal(keras.Model(x, y._keras_mask).predict(ids, verbose=0), expected)
+    if name.startswith("in call"):
+        np.testing.assert_array_equal(layer(embed(ids))[0, :, 0], [0.5, 0.5, 0.0])
+    assert x._keras_mask is None
+
+
+def _of_array(lstm: Any) -> Any:
+    x = ops.convert_to_tensor(STEPS) * 1.0
+    x._keras_mask = above(x)
+    return lstm(x)
+
+
+def _of_array_later(lstm: Any) -> Any:
+    x = ops.convert_to_tensor(STEPS) * 1.0
+    x._keras_mask = np.asarray(above(x))
+    np.asarray(x)  # computed: a constant stands for it from here on
+    return lstm(layers.Dropout(0.5)(x))
+
+
+def _taken_away(lstm: Any) -> Any:
+    x = ops.convert_to_tensor(STEPS) * 1.0
+    x._keras_mask = above(x)
+    x._keras_mask = None
+    return lstm(x)
+
+
+def _of_symbols(through: Callable[[Any], Any], made: Callable[[Any], Any] = lambda x: x * 1.0) -> Callable[[Any], Any]:
+    def run(lstm: Any) -> Any:
+        x = keras.Input((3, 2))
+        z = made(x)
+        z._keras_mask = above(x)
+        model = keras.Model(x, lstm(through(z)))
+        return keras.models.clone_model(model).predict(STEPS, verbose=0)
+
+    return run
+
+
+ASSIGNED: dict[str, tuple[Callable[[Any], Any], float]] = {
+    "array": (_of_array, LATER),
+    "array, passed on": (_of_array_later, LATER),
+    "taken away": (_taken_away, ALL_STEPS),
+    "in call": (lambda lstm: lstm(Assigning()(STEPS)), LATER),
+    "in call, over compute_mask": (lambda lstm: lstm(AssigningAndComputing()(STEPS)), LATER),
+    "symbol": (_of_symbols(lambda z: z), LATER),
+    "input": (_of_symbols(lambda z: z, lambda x: x), LATER),
+    "symbol, passed on": (_of_symbols(layers.Dropout(0.5)), LATER),
+    "symbol, added": (_of_symbols(lambda z: layers.Average()([z, z])), LATER),
+    "symbol, by hand": (_of_symbols(lambda z: layers.Activation("linear")(z * 1.0, mask=z._keras_mask)), LATER),
+}
+
+
+@pytest.mark.parametrize("case", ASSIGNED)
+def test_the_next_layer_goes_by_a_mask_that_a_script_assigns(case: str) -> None:
+    run, expected = ASSIGNED[case]
+    np.testing.assert_allclose(run(layers.LSTM(2, **RECURRENT)), [[expected, expected]], atol=1e-5)
+
+
+def test_assigned_masks_weigh_the_loss_where_the_call_assigns_them() -> None:
+    y = np.ones((1, 3, 2), "float32")
+    x = keras.Input((3, 2))
+    model = keras.Model(x, Assigning()(x))
+    model.compile("sgd", "mse")
+    assert model.evaluate(STEPS, y, verbose=0) == pytest.approx(0.315)
+    assert float(keras.losses.MeanSquaredError()(y, Assigning()(STEPS))) == pytest.approx(0.315)
+    z = layers.Dense(2, kernel_initializer="ones")(x)
+    z._keras_mask = above(x)  # of a symbol: layers go by it, the loss has none
+    model = keras.Model(x, z)
+    model.compile("sgd", "mse")
+    assert model.evaluate(STEPS, y, verbose=0) == pytest.approx(0.1966667)
+
+
+def test_files_have_masks_that_were_read_and_assigned(tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+    x = keras.Input((3,), dtype="int32")
+    h = rows()(x)
+    z = h * 2.0
+    z._keras_mask = h._keras_mask
+    count = ops.sum(ops.cast(h._keras_mask, "float32"), axis=1, keepdims=True)
+    model = keras.Model(x, layers.LSTM(2, **RECURRENT)(z) * count)
+    ids = np.array([[1, 2, 0], [3, 0, 0]], "int32")
+    expected = [[1.81965, 1.81965], [0.60828, 0.60828]]
+    model.save(tmp_path / "m.keras")
+    model.export(tmp_path / "m.onnx")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_allclose(loaded.predict(ids, verbose=0), expected, atol=1e-5)
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(session.run(None, {session.get_inputs()[0].name: ids})[0], expected, atol=1e-5)
+
+
+def test_a_call_looks_at_its_own_masks_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    monkeypatch.setattr("seqc.layers.base.refuse_captured", lambda layer, results, given: looked.append(len(given)))
+    x = keras.Input((3,), dtype="int32")
+    h = rows()(x)
+    for _ in range(20):
+        h = layers.Dense(2)(h)
+    keras.Model(x, h)(np.array([[1, 2, 0]]))
+    assert max(looked) <= 4

@@ -7,7 +7,6 @@ to it, and every pass builds new values instead of changing old ones.
 from __future__ import annotations
 
 import dataclasses
-import reprlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -16,7 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from seqc.errors import DTypeError, NoGradientError, NoLoweringError, TraceError
+from seqc.errors import NoGradientError, NoLoweringError, TraceError
+from seqc.graph.arrays import as_array
 from seqc.graph.attributes import ByAttributes
 from seqc.graph.batch import samples_first
 from seqc.graph.dims import Dim
@@ -231,6 +231,19 @@ class Value(Operators):
         """What made it: the label of an input, else the layer, or the operation where no layer did."""
         return self.op.label if isinstance(self.op, Input) else self.scope or self.op.name
 
+    @property
+    def _keras_mask(self) -> Value | None:
+        """The mask that goes with it, under the name by which scripts written for Keras ask for it."""
+        from seqc.mask_calls import mask_of  # it knows layers, and so lies above
+
+        return mask_of(self)
+
+    @_keras_mask.setter
+    def _keras_mask(self, mask: Any) -> None:
+        from seqc.graph.tracing import assign_mask  # it traces graphs, and so lies above
+
+        assign_mask(self, mask)
+
     def reshape(self, *shape: Any) -> Value:
         """Returns `seqc.ops.reshape` of it, the sizes one by one or in a tuple."""
         return OPERATORS["reshape"](self, shape[0] if len(shape) == 1 and isinstance(shape[0], list | tuple) else shape)
@@ -379,40 +392,6 @@ def as_value(x: Any, dtype: str | None = None) -> Value:
     if isinstance(x, list | tuple) and any(isinstance(e, Value | HasValue) for e in x):
         return OPERATORS["stack"](x)
     return x.to_value() if isinstance(x, HasValue) else constant(as_array(x, dtype))
-
-
-def as_array(x: Any, dtype: str | None = None) -> Array:
-    """Returns `x` as an array; Python floats become float32 and ints int32 unless `dtype` says otherwise.
-
-    Raises:
-        DTypeError: `x` is no number and no array of numbers. NumPy would make None a NaN, and text a number.
-    """
-    try:
-        array = np.asarray(x)
-    except ValueError as error:  # rows of different lengths
-        raise DTypeError(_not_numbers(f"{reprlib.repr(x)}, which is no array: {error}")) from None
-    if not is_numeric(array):
-        raise DTypeError(_not_numbers(_described(x, array)))
-    if dtype is None and not hasattr(x, "dtype"):
-        dtype = {"float64": "float32", "int64": "int32"}.get(array.dtype.name)
-    return array if dtype is None else array.astype(dtype, copy=False)
-
-
-def is_numeric(array: Array) -> bool:
-    """Tells whether an array holds numbers or booleans."""
-    return array.dtype.kind in "biuf" or array.dtype.name == "bfloat16"
-
-
-def _described(x: Any, array: Array) -> str:
-    if x is None:
-        return "None. Where it is a size that is not known yet, use seqc.ops.shape(x)[axis] instead of x.shape[axis]"
-    kind = f"an array of dtype {array.dtype}" if isinstance(x, np.ndarray) else type(x).__name__
-    return f"{reprlib.repr(x)} ({kind})"
-
-
-def _not_numbers(got: str) -> str:
-    where = f"In layer '{current_scope()}': " if current_scope() else ""
-    return f"{where}An operand must be a number or an array of numbers; got {got}."
 
 
 def constant(array: Any, label: str = "", borrowed: bool = False) -> Value:

@@ -17,6 +17,7 @@ from weakref import finalize
 import numpy as np
 
 from seqc.errors import ShapeError, TraceError
+from seqc.graph.eager import is_known
 from seqc.graph.element_types import FLOATS
 from seqc.graph.ir import Array, HasValue, Shape, Type, Value, apply, as_value, constant, input_value
 from seqc.graph.operators import Operators
@@ -250,6 +251,7 @@ class Trace:
         self.losses: list[Value] = []
         self.adders: dict[Value, Any] = {}
         self.masks: dict[Value, Value] = {}
+        self._assigned: set[Value] = set()  # tensors to which `call` assigned their masks
         self.inputs: list[Value] = []
         self.seed = input_value("seed", "int64", ())
         self.step = input_value("step", "int64", ())
@@ -276,12 +278,21 @@ class Trace:
             instead: whether the mask takes the place of one that the result has already.
         """
         had = self.masks.get(tensor)
-        if mask is None or mask is had or (had is not None and not instead):
+        kept = had is not None and (not instead or tensor in self._assigned)
+        if mask is None or mask is had or kept:
             return tensor
         if had is not None or any(tensor is x for x in given) or not tensor.inputs:
             tensor = apply(Identity(), tensor)
         self.masks[tensor] = mask
         return tensor
+
+    def assign_mask(self, tensor: Value, mask: Value | None) -> None:
+        """Gives a tensor a mask that is the last word, or none."""
+        self._assigned.discard(tensor)
+        self.masks.pop(tensor, None)
+        if mask is not None:
+            self._assigned.add(tensor)
+            self.masks[tensor] = mask
 
     @contextmanager
     def in_mode(self, training: bool | None) -> Iterator[None]:
@@ -411,6 +422,21 @@ def remember_mask(tensor: Value, mask: Value) -> None:
 def remembered_mask(tensor: Value) -> Value | None:
     """Returns the mask of what a layer returned outside any trace, if it has one."""
     return _eager_masks.get(id(tensor))
+
+
+def assign_mask(tensor: Value, mask: Any) -> None:
+    """Gives a tensor another mask, or none: in the trace under way, else for as long as it lives."""
+    trace, found = current_trace(), None if mask is None else as_value(mask)
+    if trace is not None:
+        trace.assign_mask(tensor, found)
+        return
+    if is_known(tensor):  # layers will be given the constant that stands for it then
+        tensor.numpy()
+        tensor = as_value(tensor)
+    if found is None:
+        _eager_masks.pop(id(tensor), None)
+    else:
+        remember_mask(tensor, found)
 
 
 def current_trace() -> Trace | None:

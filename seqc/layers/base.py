@@ -14,8 +14,9 @@ from seqc.argument_kinds import taken
 from seqc.errors import ConfigError, DTypeError, LayerError, ShapeError
 from seqc.graph.element_types import FLOATS
 from seqc.graph.interpreter import Interpreter
-from seqc.graph.ir import Array, Graph, HasValue, Type, Value, as_value, build, constant, input_value, items, scope
+from seqc.graph.ir import Array, Graph, Type, Value, as_value, build, constant, input_value, items, scope
 from seqc.graph.tracing import Trace, current_trace, remember_mask, remembered_mask, require_trace, traced, tracing
+from seqc.layers import call_masks
 from seqc.layers._common import KerasShape, constructed_at, symbolic_shape
 from seqc.layers._surface import REFUSED, Surface
 from seqc.layers.call_errors import refuse_captured, refuse_several, refuse_symbols
@@ -25,7 +26,6 @@ from seqc.ops.elementwise import cast
 from seqc.ops.reduce import count
 from seqc.passes.half_precision import compute_halves_in_single
 from seqc.random import next_seed
-from seqc.utils.display import note
 from seqc.utils.naming import snake_case, unique_name
 
 __all__ = ["KerasShape", "Layer", "snake_case", "symbolic_shape"]
@@ -118,7 +118,7 @@ class Layer(Surface):
         # Sizes that the weights were made for, by axis.
         self._input_sizes: dict[int, int] = {}
         self._eager_calls = 0
-        self._lost_a_mask = False
+        self.lost_a_mask = False
         # Whether another layer's call made it, which makes a new one each time.
         self._made_in_call = current_trace() is not None
         # (input, output) of each call on symbols.
@@ -201,10 +201,8 @@ class Layer(Surface):
         if trace is not None:
             return self._call_traced(trace, given)
         tensors: list[Value] = []
-        slots = take_tensors(given.given | given.modes, tensors)
-        if any(map(is_symbolic, tensors)):
-            return self._call_on_symbols(given, slots, tensors)
-        return self._call_eagerly(given)
+        take_tensors(given.given | given.modes, tensors)
+        return self._call_on_symbols(given) if any(map(is_symbolic, tensors)) else self._call_eagerly(given)
 
     def _call_traced(self, trace: Trace, given: Arguments) -> Any:
         x = given.given[given.first]
@@ -212,6 +210,7 @@ class Layer(Surface):
             refuse_several(self, x)
         mask = tree.map_structure(trace.masks.get, x) if given.mask is None else given.mask
         value = given.given[given.first] = tree.map_structure(self._cast_input, x)
+        call_masks.keep(trace, x, value)
         names = list(given.signature.parameters) if given.several else []
         masks = {f"{name}_mask": self._mask_of(trace, name, x, given) for name in names}
         for name in given.given.keys() - {given.first}:
@@ -231,8 +230,11 @@ class Layer(Surface):
                     result = given.invoke(self, training=training, mask=given.mask if names else mask, **modes)
             except (ShapeError, DTypeError) as error:
                 raise type(error)(self._explain(error, value)) from error
-            refuse_captured(self, tree.flatten(result), [*tree.flatten(given.given), *trace.masks.values()])
-            result = self._with_masks(trace, x, value, mask, result)
+            came = tree.flatten([given.given, mask, masks])
+            came += [trace.masks[v] for v in came if isinstance(v, Value) and v in trace.masks]
+            refuse_captured(self, tree.flatten(result), came)
+            own = type(self).compute_mask is not Layer.compute_mask
+            result = call_masks.with_masks(self, trace, x, value, mask, result, own)
             self._penalize(result)
         if not trace.eager or self.output_shape_seen is None:
             self.output_shape_seen = tree.map_structure(lambda y: getattr(y, "shape", None), result)
@@ -243,13 +245,16 @@ class Layer(Surface):
         tensor = first if name == given.first else given.given.get(name)
         return trace.masks.get(tensor) if isinstance(tensor, Value) else None
 
-    def _call_on_symbols(self, given: Arguments, slots: dict[str, Any], tensors: list[Value]) -> Any:
+    def _call_on_symbols(self, given: Arguments) -> Any:
         """Returns symbols for the results, which a functional model computes by this call."""
-        symbols = self._symbols_for(given, slots, tensors)
+        symbols = self._symbols_for(given)
         self._symbolic_calls.append((given.given[given.first], symbols))
         return symbols
 
-    def _symbols_for(self, given: Arguments, slots: dict[str, Any], tensors: list[Value]) -> Any:
+    def _symbols_for(self, given: Arguments) -> Any:
+        call_masks.take_assigned(given)
+        tensors: list[Value] = []
+        slots = take_tensors(given.given | given.modes, tensors)
         stand_ins = [input_value(f"x{i}", x.dtype, x.type.shape) for i, x in enumerate(tensors)]
         trace = Trace(given.training)
         for x, stand_in in zip(tensors, stand_ins, strict=True):
@@ -263,42 +268,14 @@ class Layer(Surface):
         for y, symbol in zip(found, tree.flatten(symbols), strict=True):
             if (mask := trace.masks.get(y)) is not None:
                 remember_mask(symbol, input_value("mask", mask.dtype, mask.type.shape))
+        call_masks.pass_assigned(self, given, symbols)
         return symbols
 
     def compute_output_spec(self, *arguments: Any, **named: Any) -> Any:
         """Returns symbols for what a call on symbols, or arrays, would give; nothing is recorded or computed."""
-        given = Arguments(self, arguments, named)
-        tensors: list[Value] = []
-        return self._symbols_for(given, take_tensors(given.given | given.modes, tensors), tensors)
+        return self._symbols_for(Arguments(self, arguments, named))
 
     symbolic_call = compute_output_spec
-
-    def _with_masks(self, trace: Trace, given: Any, x: Any, mask: Any, result: Any) -> Any:
-        """Returns what `call` gave as tensors, each with the mask that this call gives it."""
-        tensors = [as_value(y) if isinstance(y, HasValue) else y for y in tree.flatten(result)]
-        came = tree.flatten(given)
-        if self.supports_masking:
-            listed = tree.flatten(self.compute_mask(x, mask))
-            # A mask of the layer's own making is the last word; one that is only passed on is not.
-            own = type(self).compute_mask is not Layer.compute_mask
-            for i, (y, m) in enumerate(zip(tensors, listed, strict=False)):
-                if isinstance(y, Value):
-                    tensors[i] = trace.give_mask(y, None if m is None else as_value(m), came, own)
-        elif any(m is not None for m in tree.flatten(mask)) and not any(
-            y in trace.masks for y in tensors if isinstance(y, Value)
-        ):
-            self._warn_of_lost_mask()
-        return tree.pack_sequence_as(result, tensors)
-
-    def _warn_of_lost_mask(self) -> None:
-        if not self._lost_a_mask:
-            self._lost_a_mask = True
-            note(
-                f"Layer '{self.name}' (of type {type(self).__name__}) was passed an input with a mask attached to it. "
-                "However, this layer does not support masking and will therefore destroy the mask information. "
-                "Downstream layers will not see the mask.",
-                warn=True,
-            )
 
     def _penalize(self, result: Any) -> None:
         """Adds what the regularizer of the layer's activity says of a result."""

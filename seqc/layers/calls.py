@@ -12,7 +12,8 @@ import numpy as np
 
 from seqc import tree
 from seqc.errors import ArgumentTypeError, DTypeError, LayerError
-from seqc.graph.ir import HasValue, Input, Item, Op, Type, Value, as_value, constant, is_numeric
+from seqc.graph.arrays import is_numeric
+from seqc.graph.ir import HasValue, Input, Item, Op, Type, Value, as_value, constant
 from seqc.graph.strings import as_strings, is_text
 
 # Arguments of a call that are no tensors of the layer's input.

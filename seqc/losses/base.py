@@ -10,7 +10,6 @@ from seqc import dtype_policies, ops
 from seqc.dtype_policies import floatx
 from seqc.errors import ConfigError, DataError
 from seqc.graph.ir import HasValue, Value, as_value, constant, scope
-from seqc.graph.tracing import current_trace
 from seqc.losses.shapes import broadcast, misfit, one_per_sample, shown
 from seqc.ops.reduce import count
 from seqc.serialization import Configurable
@@ -118,9 +117,8 @@ def dtype_of(dtype: Any) -> str:
 
 
 def carried_mask(y_pred: Any) -> Value | None:
-    """Returns the mask that a model's output carries in the graph being traced."""
-    trace = current_trace()
-    return trace.masks.get(y_pred) if trace is not None and isinstance(y_pred, Value) else None
+    """Returns the mask that a model's output carries, in the graph being traced or on arrays."""
+    return y_pred._keras_mask if isinstance(y_pred, Value) else None
 
 
 def squeeze_or_expand_to_same_rank(a: Value, b: Value, expand_rank_1: bool = True) -> tuple[Value, Value]:

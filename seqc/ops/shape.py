@@ -11,10 +11,11 @@ import numpy as np
 
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph import dims
+from seqc.graph.arrays import as_array
 from seqc.graph.batch import batch_axis
 from seqc.graph.dims import Dim
 from seqc.graph.equal_sizes import SizesDiffer
-from seqc.graph.ir import Array, BatchRule, Emitter, Op, Shape, Type, Value, apply, as_array, as_value, constant
+from seqc.graph.ir import Array, BatchRule, Emitter, Op, Shape, Type, Value, apply, as_value, constant
 from seqc.graph.layout import Layout, LayoutRule, Merged, elementwise_layout_rule, is_natural
 from seqc.graph.operators import OPERATORS
 from seqc.graph.target import Target
