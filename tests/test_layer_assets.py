@@ -116,7 +116,7 @@ def test_a_model_keeps_files_beside_those_of_its_layers(tmp_path: Path, folders:
     model = Whole()
     model(np.ones((1, 2), "float32"))
     model.save(tmp_path / "m.keras")
-    other = load_model(tmp_path / "m.keras", custom_objects=OBJECTS)
+    other: Any = load_model(tmp_path / "m.keras", custom_objects=OBJECTS)
     assert (other.found, other.part.found) == ("model", ["inner.txt"])
 
 

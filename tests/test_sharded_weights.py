@@ -14,7 +14,8 @@ import seqc
 from kit.oracle import ROOT
 from seqc.errors import PathError, SavingError
 from seqc.models import clone_model
-from seqc.saving import load_model, load_weights, sharded_writer
+from seqc.saving import load_model, load_weights
+from seqc.saving.h5 import pack_store
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ def test_old_files_stay_where_one_of_the_new_ones_cannot_be_written(
     model, path = trained(), tmp_path / "s.weights.json"
     model.save_weights(path, max_shard_size=200 / 2**30)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
-    calls = iter([sharded_writer.pack_store] * 2)
+    calls = iter([pack_store] * 2)
 
     def full(shard: Any) -> bytes:
         write = next(calls, None)
@@ -157,7 +158,7 @@ def test_old_files_stay_where_one_of_the_new_ones_cannot_be_written(
             raise OSError(28, "No space left on device")
         return write(shard)
 
-    monkeypatch.setattr(sharded_writer, "pack_store", full)
+    monkeypatch.setattr("seqc.saving.sharded_writer.pack_store", full)
     model.layers[0].kernel.assign(np.zeros((4, 8)))
     with pytest.raises(PathError, match="No space left"):
         model.save_weights(path, max_shard_size=200 / 2**30)
