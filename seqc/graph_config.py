@@ -316,8 +316,8 @@ def _arguments(node: Any, results: Mapping[str, list[list[Value]]]) -> tuple[lis
             return _result(results, *_needed(part))
         if isinstance(part, list):
             return [made(child) for child in part]
-        if isinstance(part, tuple):  # of a configuration that was in no file
-            return tuple(made(child) for child in part)
+        if isinstance(part, tuple):  # in a configuration that has not been through a file
+            return tuple(map(made, part))
         if isinstance(part, Mapping) and part.get("class_name") == "__slice__" and isinstance(part["config"], Mapping):
             return slice(*(made(part["config"].get(name)) for name in ("start", "stop", "step")))
         if isinstance(part, Mapping) and part.get("class_name") == "__tuple__":
@@ -333,11 +333,12 @@ def _picked(described: Any, results: Mapping[str, list[list[Value]]], old: bool 
     """Returns the symbols that `input_layers` or `output_layers` name, in the structure in which they stand there."""
     if isinstance(described, Mapping):
         return {key: _picked(child, results) for key, child in described.items()}
-    if isinstance(described, list) and described and isinstance(described[0], str):
+    if isinstance(described, list | tuple) and described and isinstance(described[0], str):
         found: Any = _result(results, _checked(described))
         return found.as_tensor() if hasattr(found, "as_tensor") else found
     if isinstance(described, list) and old and len(described) == 1:  # Keras 2 listed what is one
         return _picked(described[0], results)
-    if isinstance(described, list):
-        return [_picked(child, results) for child in described]
+    if isinstance(described, list | tuple):
+        picked = [_picked(child, results) for child in described]
+        return picked if isinstance(described, list) else tuple(picked)
     raise SavingError(f"The model's configuration names its ends by {described!r}.")

@@ -225,11 +225,13 @@ class Model(TrainingMethods, OwnCall):
 
         save_model(self, filepath, overwrite=overwrite, **options)
 
-    def save_weights(self, filepath: str | PathLike[str], overwrite: bool = True) -> None:
-        """Writes the weights to a `.weights.h5`, `.npz` or `.safetensors` file."""
+    def save_weights(
+        self, filepath: str | PathLike[str], overwrite: bool = True, max_shard_size: float | None = None
+    ) -> None:
+        """Writes the weights to a `.weights.h5`, `.npz` or `.safetensors` file. See `seqc.saving.save_weights`."""
         from seqc.saving import save_weights
 
-        save_weights(self, filepath, overwrite=overwrite)
+        save_weights(self, filepath, overwrite=overwrite, max_shard_size=max_shard_size)
 
     def load_weights(self, filepath: str | PathLike[str], **options: Any) -> None:
         """Reads the weights from a file of any kind that holds some. See `seqc.saving.load_weights`."""

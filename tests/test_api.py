@@ -31,7 +31,6 @@ DIFFERENT: dict[tuple[str, str], str] = {
     ("layers.Embedding", "weights"): "not in the signature, but understood",
     ("Model.save", "zipped"): "`save` writes one file; `save_weights` writes several",
     ("Model.load_weights", "skip_mismatch"): "understood by `seqc.saving.load_weights`",
-    ("Model.save_weights", "max_shard_size"): "weights are written to one file",
 }
 # Arguments in another order, and why.
 OTHER_ORDER = {

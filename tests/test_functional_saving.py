@@ -362,3 +362,29 @@ def test_what_somebody_said_of_training_stays(training: bool, tmp_path: Path) ->
     for around in (False, True):
         dropped = np.asarray(model(np.ones((2, 40), np.float32), training=around)) == 0
         assert dropped.any() == training
+
+
+def pairs(i: Any) -> dict[str, tuple[Any, Any]]:
+    """Ends of models in which tuples stand."""
+    twice = i * 2
+    return {
+        "slices": (i, i[:, 1:3]),
+        "ellipsis": (i, i[..., None, -2:]),
+        "operation": (i, ops.concatenate((i, twice), axis=1)),
+        "layer": (i, layers.Add()((i, twice))),
+        "sizes": (i, ops.pad(ops.reshape(i, (-1, 2, 2)), ((0, 0), (1, 0), (0, 2)))),
+        "inputs": ((i,), twice),
+        "outputs": (i, (twice, i + 1)),
+        "deep": (i, {"a": (twice, [i + 1])}),
+    }
+
+
+@pytest.mark.parametrize("case", ["slices", "ellipsis", "operation", "layer", "sizes", "inputs", "outputs", "deep"])
+def test_tuples_come_out_of_a_configuration_that_was_in_no_file(case: str) -> None:
+    one = keras.Model(*pairs(keras.Input((4,)))[case])
+    (x,) = arrays((3, 4))
+    expected = one.predict(x, verbose=0)
+    found = keras.Model.from_config(one.get_config()).predict(x, verbose=0)
+    keras.tree.assert_same_structure(found, expected)
+    for p, q in zip(keras.tree.flatten(found), keras.tree.flatten(expected), strict=True):
+        np.testing.assert_array_equal(p, q)

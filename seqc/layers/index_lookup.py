@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -235,22 +236,27 @@ class IndexLookup(VocabularyLayer):
     def get_build_config(self) -> dict[str, Any]:
         return {}
 
-    def save_assets(self) -> dict[str, bytes]:
-        """Returns the files that the layer keeps beside its configuration: the vocabulary that `adapt` found."""
-        if self._in_config[0] is not None:
-            return {}
-        return {_FILE: "\n".join(map(str, self.get_vocabulary())).encode()}
+    @property
+    def _has_assets(self) -> bool:
+        """Whether the vocabulary stands in a file beside the configuration."""
+        return self._in_config[0] is None
 
-    def load_assets(self, files: Mapping[str, bytes]) -> None:
-        """Sets the vocabulary from such files.
+    def save_assets(self, dir_path: str) -> None:
+        """Writes the vocabulary that `adapt` found to a file in a folder, where it stands in no configuration."""
+        if self._has_assets:
+            Path(dir_path, _FILE).write_bytes("\n".join(map(str, self.get_vocabulary())).encode())
+
+    def load_assets(self, dir_path: str) -> None:
+        """Sets the vocabulary from the file in such a folder.
 
         Raises:
             SavingError: the vocabulary is damaged, or does not fit.
         """
-        if self.input_vocabulary is not None or _FILE not in files:
+        file = Path(dir_path, _FILE)
+        if self.input_vocabulary is not None or not file.is_file():
             return
         try:
-            lines = files[_FILE].decode().split("\n")
+            lines = file.read_bytes().decode().split("\n")
             # Keras takes none of them for a token, though it writes one that is the last.
             while lines and not lines[-1] and len(lines) > (self._frozen_size or 0):
                 lines.pop()

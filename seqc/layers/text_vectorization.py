@@ -209,13 +209,13 @@ class TextVectorization(Layer):
         refuse_path(cls.__name__, config)
         return cls(**config)
 
-    def save_assets(self) -> dict[str, bytes]:
-        """Returns the files that the layer keeps beside its configuration: the vocabulary that `adapt` found."""
-        return self._lookup_layer.save_assets()
+    def save_assets(self, dir_path: str) -> None:
+        """Writes the vocabulary that `adapt` found to a file in a folder, where it stands in no configuration."""
+        self._lookup_layer.save_assets(dir_path)
 
-    def load_assets(self, files: Mapping[str, bytes]) -> None:
-        """Sets the vocabulary from such files."""
-        self._lookup_layer.load_assets(files)
+    def load_assets(self, dir_path: str) -> None:
+        """Sets the vocabulary from the file in such a folder."""
+        self._lookup_layer.load_assets(dir_path)
 
     def save_own_variables(self, store: dict[str, Any]) -> None:
         self._lookup_layer.save_own_variables(store)

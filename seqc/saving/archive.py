@@ -1,11 +1,13 @@
-"""The zip container of a `.keras` file. Members are read into memory under limits; nothing is ever extracted."""
+"""The zip container of a `.keras` file. Members are read into memory, under limits."""
 
 from __future__ import annotations
 
 import zipfile
 import zlib
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
@@ -32,11 +34,12 @@ class Archive:
         self.path, self.size, self.room = path, size, room(size)
         self._file = file
         self._members: dict[str, zipfile.ZipInfo] = {}
-        self._assets: dict[str, list[str]] = {}
+        self._assets: list[str] = []
         if len(file.infolist()) > MOST_MEMBERS:
             raise SavingError(f"'{path}' holds {len(file.infolist())} members; a model has at most {MOST_MEMBERS}.")
         for member in file.infolist():
             self._admit(member)
+        self._assets.sort()  # so that what is in one folder stands together
 
     def _admit(self, member: zipfile.ZipInfo) -> None:
         name = member.filename
@@ -50,9 +53,8 @@ class Archive:
                 f"more than {MOST_EXPANSION} times. Refused as a decompression bomb."
             )
         self._members[name] = member
-        folder, _, last = name.rpartition("/")
-        if last and folder.split("/")[0] == ASSETS:
-            self._assets.setdefault(folder[len(ASSETS) + 1 :], []).append(last)
+        if name.startswith(f"{ASSETS}/") and not name.endswith("/"):
+            self._assets.append(name)
 
     def names(self) -> list[str]:
         """Returns the names of all members."""
@@ -91,9 +93,10 @@ class Archive:
             raise SavingError(f"Member '{name}' of '{self.path}' is damaged: {error}.") from error
 
     def assets(self, path: str) -> dict[str, bytes]:
-        """Returns the asset files of the layer at a path, by name."""
-        folder = f"{ASSETS}/{path}" if path else ASSETS
-        return {name: self.read(f"{folder}/{name}") for name in self._assets.get(path, ())}
+        """Returns the asset files of the layer at a path, by their path in its folder."""
+        folder = f"{ASSETS}/{path}/" if path else f"{ASSETS}/"
+        inside = takewhile(lambda name: name.startswith(folder), self._assets[bisect_left(self._assets, folder) :])
+        return {name[len(folder) :]: self.read(name) for name in inside}
 
 
 @contextmanager

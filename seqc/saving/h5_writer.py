@@ -18,6 +18,7 @@ from seqc.model import Model
 from seqc.saving.arrays import widened
 from seqc.saving.h5 import require_h5py
 from seqc.saving.model_config import KERAS_VERSION, model_config
+from seqc.saving.vocabularies import refuse_learned
 
 # Longer lists of names are split, as HDF5 does not take attributes beyond 64 KiB.
 _MOST_NAMES_BYTES = 64_512
@@ -42,7 +43,7 @@ def write_h5(model: Model, with_optimizer: bool, target: BinaryIO) -> None:
     Raises:
         SavingError: the model could not be loaded again, or holds what such a file has no place for.
     """
-    _refuse_assets(model)
+    refuse_learned(model)
     config = model_config(model)
     training = config.pop("compile_config", None)
     buffer = io.BytesIO()
@@ -56,16 +57,6 @@ def write_h5(model: Model, with_optimizer: bool, target: BinaryIO) -> None:
             if with_optimizer:
                 _write_arrays(file.create_group("optimizer_weights"), _named(model.optimizer.variables))
     target.write(buffer.getvalue())
-
-
-def _refuse_assets(model: Model) -> None:
-    for layer in model._owners():
-        save_assets: Any = getattr(layer, "save_assets", None)
-        if save_assets is not None and save_assets():
-            raise SavingError(
-                f"Layer '{layer.name}' keeps files of its own, such as a vocabulary that adapt() found, for which an "
-                "`.h5` file has no place. Save the model as `.keras`."
-            )
 
 
 def _training(compiled: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from typing import BinaryIO
 from seqc._version import __version__
 from seqc.model import Model
 from seqc.saving.archive import ASSETS, CONFIG, METADATA, SEEDS, WEIGHTS, pack
+from seqc.saving.assets import written_assets
 from seqc.saving.h5 import pack_store
 from seqc.saving.model_config import KERAS_VERSION, model_config
-from seqc.saving.state import model_arrays, model_assets
+from seqc.saving.state import model_arrays, walk
 from seqc.training.model_seeds import seeds_of
 
 
@@ -25,7 +26,7 @@ def write_keras(model: Model, with_optimizer: bool, file: BinaryIO) -> None:
     facts = _metadata() | {SEEDS: seeds_of(model)}
     members = {METADATA: json.dumps(facts).encode(), CONFIG: json.dumps(model_config(model)).encode()}
     members[WEIGHTS] = pack_store(model_arrays(model, with_optimizer))
-    members |= {f"{ASSETS}/{name}": content for name, content in sorted(model_assets(model).items())}
+    members |= {f"{ASSETS}/{name}": content for name, content in written_assets(walk(model)).items()}
     pack(members, file)
 
 

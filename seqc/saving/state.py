@@ -21,6 +21,7 @@ from seqc.model import Model
 from seqc.optimizers.base import Optimizer
 from seqc.optimizers.loss_scale import LossScaleOptimizer
 from seqc.saving.arrays import StoredArray, not_finite, settle, tried
+from seqc.saving.assets import give_assets
 from seqc.saving.h5 import Store
 from seqc.saving.old_optimizer import fill_optimizer
 from seqc.saving.old_paths import LAYERS, OLD_LAYERS, paths_in
@@ -108,22 +109,13 @@ def optimizers_in(optimizer: Optimizer, path: str = "optimizer") -> Iterator[tup
         yield from optimizers_in(one, f"{path}/optimizers/{free_name(snake_case(type(one).__name__), used)}")
 
 
-def model_assets(model: Model) -> dict[str, bytes]:
-    """Returns the asset files of all layers by their path."""
-    found: dict[str, bytes] = {}
-    for path, layer in walk(model):
-        save = getattr(layer, "save_assets", None)
-        if save is not None:
-            found |= {f"{path}/{name}": content for name, content in save().items()}
-    return found
-
-
 class PathWeights:
     """The weights of a file by the paths of layers, with the asset files of layers if it has some.
 
     Attributes:
-        source: what messages call them. store: the arrays. assets: gives the asset files of the layer at a path; asked
-        only for layers that load some. version: of the Keras that wrote them, "" if it is not known.
+        source: what messages call them. store: the arrays. assets: gives the asset files in the folder of the layer at
+        a path, and in folders in it; asked only for layers that load some. version: of the Keras that wrote them, "" if
+        it is not known.
     """
 
     def __init__(self, store: Store, assets: Assets | None = None, version: str = "") -> None:
@@ -164,11 +156,10 @@ class PathWeights:
         return settle(model, self.source, problems, not_finite(list(layers.values())), skip_mismatch)
 
     def _fill_layer(self, layer: Layer, path: str, place: str) -> None:
-        load_assets = getattr(layer, "load_assets", None)
-        own = self._assets(path) if self._assets is not None and load_assets is not None else {}
-        if own and load_assets is not None:
-            load_assets(own)
         layer.load_own_variables(self.store.group(f"{place}/vars" if place else "vars"))
+        own = self._assets(path) if self._assets is not None and hasattr(layer, "load_assets") else {}
+        if own:
+            give_assets(layer, own)
 
     def fill_optimizer(self, model: Model, build: bool) -> str | None:
         """Sets the variables of a model's optimizer, or returns why not."""

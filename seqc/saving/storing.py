@@ -12,6 +12,7 @@ from seqc.keras_places import NOT_IN_KERAS
 from seqc.model import Model
 from seqc.saving.containers import WEIGHT_ENDINGS, check_packages, model_writer, weights_writer
 from seqc.saving.names import check_names
+from seqc.saving.sharded_writer import sharded_path, write_sharded
 from seqc.saving.weights_file import require_model
 from seqc.seeds import undisturbed
 from seqc.utils.display import note
@@ -80,7 +81,9 @@ def _is_old(layer: Any) -> bool:
     return any(getattr(function, "__name__", "") in NOT_IN_KERAS for function in functions)
 
 
-def save_weights(model: Model, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+def save_weights(
+    model: Model, filepath: str | os.PathLike[str], overwrite: bool = True, max_shard_size: float | None = None
+) -> None:
     """Writes a model's weights to a file.
 
     Args:
@@ -88,14 +91,19 @@ def save_weights(model: Model, filepath: str | os.PathLike[str], overwrite: bool
         filepath: ends in `.weights.h5` for Keras's own format, which also holds the state of the optimizer; in `.npz`
         for NumPy's, or in `.safetensors`, where weights have the names of their layers.
         overwrite: whether a file that is there may be replaced.
+        max_shard_size: puts the weights into several files of so many GiB at most, which the `.weights.json` at
+        `filepath` names: `NAME_00000.weights.h5` and so on, beside it.
 
     Raises:
-        SavingError: the path ends in something else. NotBuiltError: the model has no weights yet.
+        SavingError: the path ends in something else, or an array is larger than `max_shard_size`.
+        NotBuiltError: the model has no weights yet.
         MissingFolderError, PathError: no file can be written there, which is found out first.
     """
     require_model(model)
+    if max_shard_size is not None:
+        filepath = sharded_path(filepath)
     write = weights_writer(filepath)
-    if write is None:
+    if write is None and max_shard_size is None:
         *others, last = WEIGHT_ENDINGS
         raise SavingError(
             f"The filename must end in `.weights.h5`, Keras's format, or another one for weights: {', '.join(others)} "
@@ -108,9 +116,12 @@ def save_weights(model: Model, filepath: str | os.PathLike[str], overwrite: bool
         )
     check_overwrite(Path(filepath), overwrite)
     check_packages(filepath)
-    check_names(model, hdf5=os.fspath(filepath).endswith(".h5"))
-    with replace_file(Path(filepath)) as file:
-        write(model, True, file)
+    check_names(model, hdf5=os.fspath(filepath).endswith((".h5", ".json")))
+    if max_shard_size is not None:
+        write_sharded(model, Path(filepath), max_shard_size)
+    elif write is not None:
+        with replace_file(Path(filepath)) as file:
+            write(model, True, file)
 
 
 def check_overwrite(path: Path, overwrite: bool) -> None:
