@@ -175,6 +175,7 @@ class Sequential(Model):
         super().__setstate__(state)
         # A shallow copy has the same layers, but is a stack of its own.
         self._stack, self._names, self._kept_variables = self._stack[:], self._names.copy(), self._kept_variables[:]
+        self._came_trainable = self._came_trainable[:]
         self._children = self._children | {"layers": self._stack}
         self._calls = self._calls[:]
         for layer in self._stack:

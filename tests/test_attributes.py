@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import seqc
-from seqc import ops
+from seqc import layers, ops
 from seqc.serialization import register_keras_serializable
 
 X = np.cos(np.arange(24.0)).reshape(12, 2).astype("float32")
@@ -336,3 +336,65 @@ def test_a_step_of_ones_own_trains_variables_in_containers() -> None:
     model.compile(seqc.optimizers.SGD(0.1))
     model.fit(X, Y, batch_size=4, epochs=3, shuffle=False, verbose=0)
     np.testing.assert_allclose(model.predict(X[:2], verbose=0), TRAINED, atol=1e-5)
+
+
+# -- weights that several layers keep, and that were frozen before --------------------------------------------------
+
+
+class Tied(layers.Layer):
+    """Keeps a weight of another layer, alone or in a list, beside one of its own."""
+
+    def __init__(self, weight: Any, listed: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.kept = [weight] if listed else weight
+        self.own = self.add_weight(shape=(1,), name="own")
+
+    def call(self, x: Any) -> Any:
+        weight = self.kept[0] if isinstance(self.kept, list) else self.kept
+        return ops.matmul(x, ops.transpose(weight)) + self.own
+
+
+def names(weights: Any) -> list[str]:
+    return [v.name for v in weights]
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_frozen_layer_leaves_weights_alone_that_it_was_given(listed: bool) -> None:
+    table = layers.Embedding(5, 3)
+    ids = seqc.Input((2,), dtype="int32")
+    hidden = layers.Dense(3)(layers.Flatten()(table(ids)))
+    made = seqc.Model(ids, Tied(table.embeddings, listed, trainable=False)(hidden))
+    assert names(made.trainable_weights) == ["embeddings", "kernel", "bias"]
+    before = table.embeddings.numpy()
+    made.compile("sgd", "mse")
+    made.fit(np.array([[1, 2], [3, 4]]), np.ones((2, 5)), verbose=0)
+    assert np.all(np.abs(table.embeddings.numpy() - before).max(1)[1:] > 0)
+    assert not made.layers[-1].trainable_weights
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_layer_does_not_unfreeze_what_was_frozen_when_it_came(listed: bool) -> None:
+    base = layers.Dense(2)
+    base.build((None, 3))
+    base.trainable = False
+    layer = Tied(base.kernel, listed)
+    assert names(layer.weights) == ["own", "kernel"]
+    for value in (True, False, True):
+        layer.trainable = value
+        assert names(layer.trainable_weights) == ["own"] * value
+        assert base.kernel.trainable is False
+    base.trainable = True
+    assert names(layer.trainable_weights) == ["own", "kernel"]
+    assert names(layer.weights) == ["own", "kernel"]
+
+
+def test_a_weight_that_was_not_to_be_learned_keeps_what_is_said_of_it() -> None:
+    layer = Tied(seqc.Variable(np.ones((5, 3)), name="w"))
+    scale = layer.add_weight(shape=(1,), name="scale", trainable=False)
+    scale.trainable = True
+    assert names(layer.weights) == ["w", "own", "scale"]
+    layer.trainable = False
+    assert scale.trainable is True
+    assert layer.trainable_weights == []
+    layer.trainable = True
+    assert names(layer.trainable_weights) == ["w", "own", "scale"]

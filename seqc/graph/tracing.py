@@ -67,8 +67,6 @@ class Variable(Operators, HasValue):
         self.name = name
         self.path = name
         self.trainable = trainable
-        # What it was made as: a variable keeps its place among those of its layer when it is frozen.
-        self.learnable = trainable
         self.autocast = autocast
         self.regularizer = regularizer
         self.constraint = constraint

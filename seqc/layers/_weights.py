@@ -32,11 +32,12 @@ class WeightOwner(Keeper):
     _parent_path: str
     # A transparent container (Sequential) does not show in the paths of its layers' weights.
     _transparent = False
-    _untracked = Keeper._untracked | {"_children", "_input_sizes", "_symbolic_calls"}
+    _untracked = Keeper._untracked | {"_came_trainable", "_children", "_input_sizes", "_symbolic_calls"}
 
     def _start_owning(self, trainable: bool) -> None:
         self._trainable = trainable
         self._start_keeping()
+        self._came_trainable: list[Variable] = []
         self._parent_path = ""
         self._children = {}
 
@@ -92,12 +93,20 @@ class WeightOwner(Keeper):
         )
         variable.path = f"{self.path}/{label}"
         self._keep_new_variables([variable])
+        if not self._trainable:  # as in Keras, this is not so of variables that come as attributes
+            variable.trainable = False
         return variable
 
     def _keep_variable(self, variable: Variable) -> None:
         super()._keep_variable(variable)
-        if not self._trainable:
-            variable.trainable = False
+        # What it came as: it keeps its place among those of the layer when it is frozen, and is frozen with the layer.
+        if variable.trainable:
+            self._came_trainable.append(variable)
+
+    def _learned(self) -> list[Variable]:
+        """Returns the variables that were to be learned when the layer got them, and that it has still."""
+        kept = {id(v) for v in self._variables}
+        return [v for v in self._came_trainable if id(v) in kept]
 
     @property
     def dtype_policy(self) -> DTypePolicy:
@@ -185,7 +194,8 @@ class WeightOwner(Keeper):
             waiting += reversed(list(owner.sublayers()))
 
     def _own_weights(self) -> list[Variable]:
-        return sorted(self._variables, key=lambda v: not v.learnable)
+        learned = {id(v) for v in self._learned()}
+        return sorted(self._variables, key=lambda v: id(v) not in learned)
 
     def _weights_by_kind(self) -> list[Variable]:
         """Returns all weights in the order of older files: first those that train, going by the flags of layers.
@@ -193,7 +203,7 @@ class WeightOwner(Keeper):
         Readers know which layers train, and not which of their weights do.
         """
         owners = [owner for owner in self._owners() if owner._trainable] if self._trainable else []
-        trained = {id(v) for owner in owners for v in owner._variables if v.learnable}
+        trained = {id(v) for owner in owners for v in owner._learned()}
         return sorted(self.weights, key=lambda v: id(v) not in trained)
 
     @property
@@ -213,9 +223,8 @@ class WeightOwner(Keeper):
     def trainable(self, value: bool) -> None:
         for owner in self._owners():
             owner._trainable = bool(value)
-            for variable in owner._variables:
-                if variable.learnable:
-                    variable.trainable = bool(value)
+            for variable in owner._learned():
+                variable.trainable = bool(value)
 
     def _described_inside(self) -> Sequence[WeightOwner]:
         """Returns the layers inside that have configurations of their own in that of this one."""

@@ -154,7 +154,8 @@ def _orders(layer: Layer) -> list[list[Variable]]:
     What trains first as the layers were when they were saved, or as if all of them trained, or layer by layer.
     """
     weights = layer.weights
-    return [layer._weights_by_kind(), sorted(weights, key=lambda v: not v.learnable), weights]
+    learned = {id(v) for owner in layer._owners() for v in owner._learned()}
+    return [layer._weights_by_kind(), sorted(weights, key=lambda v: id(v) not in learned), weights]
 
 
 def fill_in_order(who: str, owner: Any, arrays: list[StoredArray], convert: bool = False) -> None:
