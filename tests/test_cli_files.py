@@ -271,6 +271,17 @@ def test_a_fixed_batch_is_run_once(folder: Path) -> None:
 
 
 @needs_runtime
+@pytest.mark.parametrize("first", ["time", 7])
+def test_steps_before_the_batch_are_not_taken_for_samples(first: Any, folder: Path) -> None:
+    shape = [first, "batch", 3]
+    path = save_model([helper.make_node("Softmax", ["x"], ["y"], axis=0)], {"x": shape}, {"y": shape})
+    result = seqc_json("verify", path)
+    assert result["passed"]
+    assert [c["name"] for c in result["checks"]] == ["valid", "loads", "runs", "finite"]
+    assert result["checks"][2]["detail"].startswith("one run at its fixed size, batch 8")
+
+
+@needs_runtime
 def test_results_that_are_not_finite_fail(folder: Path) -> None:
     path = save_model([helper.make_node("Log", ["x"], ["y"])], {"x": ["n", 3]}, {"y": ["n", 3]})
     text = seqc("verify", path, code=1).stdout
