@@ -287,6 +287,16 @@ def test_an_input_without_a_shape_is_shown_as_that_and_not_drawn(folder: Path) -
     np.testing.assert_array_equal(np.load("y.npy"), -np.ones((2, 3)))
 
 
+@pytest.mark.parametrize("first", ["time", 7])
+def test_steps_before_the_batch_are_not_taken_for_samples(first: Any, folder: Path) -> None:
+    shape = [first, "batch", 3]
+    path = save_model([helper.make_node("Softmax", ["x"], ["y"], axis=0)], {"x": shape}, {"y": shape})
+    result = seqc_json("verify", path)
+    assert result["passed"]
+    assert [c["name"] for c in result["checks"]] == ["valid", "loads", "runs", "finite"]
+    assert result["checks"][2]["detail"].startswith("one run at its fixed size, batch 8")
+
+
 @needs_runtime
 def test_results_that_are_not_finite_fail(folder: Path) -> None:
     path = save_model([helper.make_node("Log", ["x"], ["y"])], {"x": ["n", 3]}, {"y": ["n", 3]})

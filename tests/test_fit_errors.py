@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any
 
@@ -93,3 +94,15 @@ def test_a_batch_whose_loss_is_no_number_is_said() -> None:
     model.train_on_batch(X, Y)
     with pytest.warns(UserWarning, match="The loss became (inf|nan) in step 2\\."):
         model.train_on_batch(X, Y)
+
+
+def test_labels_of_a_model_that_joins_rows_of_its_fixed_batch() -> None:
+    x = np.arange(24, dtype=np.float32).reshape(8, 3)
+    given = keras.layers.Input((3,), batch_size=4)
+    model = keras.Model(given, keras.ops.reshape(keras.layers.Dense(3, kernel_initializer="identity")(given), (2, -1)))
+    model.compile("sgd", "mse")
+    np.testing.assert_array_equal(model.predict(x, batch_size=4, verbose=0), x.reshape(4, 6))
+    message = re.escape("Loss 'mse' needs labels of the output's shape (2, 6); got labels of shape (4, 6).")
+    for run in (model.fit, model.evaluate):
+        with pytest.raises(DataError, match=message):
+            run(x, np.zeros((8, 6)), batch_size=4, verbose=0)

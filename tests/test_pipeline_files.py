@@ -26,6 +26,7 @@ pytest.importorskip("skl2onnx", reason='skl2onnx is not installed: pip install "
 pytest.importorskip("pandas", reason="pandas is not installed")
 
 import pandas
+from sklearn import calibration
 from sklearn.base import is_classifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
@@ -34,9 +35,11 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import StackingClassifier, VotingClassifier, VotingRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline, make_pipeline, make_union
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -164,6 +167,56 @@ def test_a_file_answers_as_its_pipeline(name: str, tmp_path: Path) -> None:
         assert names_of(path) == nodes
     one = run(path, held[:1])
     assert all(len(array) == 1 for array in one)
+
+
+def hinged() -> Any:
+    return net(loss="hinge", activation=None, outputs=1)
+
+
+# What is calibrated, from which data, how, and the targets.
+CALIBRATED: dict[str, tuple[Callable[[], Any], dict[str, Any], Any]] = {
+    "folds": (net, {"cv": 2}, NAMES),
+    "one of all": (net, {"cv": 2, "ensemble": False}, Y),
+    "two classes": (net, {"cv": 2}, TWO),
+    "one column": (lambda: net(**ONE), {"cv": 2}, TWO.astype(bool)),
+    "logits": (lambda: net(**LOGITS), {"cv": 2}, Y * 7 - 3),
+    "scores": (hinged, {"cv": 2}, TWO),
+    "frozen": (lambda: FrozenEstimator(net().fit(X, NAMES)), {}, NAMES),
+    "frozen pipeline": (lambda: FrozenEstimator(scaled().fit(X, TWO)), {}, TWO),
+    "other classifiers": (lambda: make_pipeline(StandardScaler(), LogisticRegression()), {"cv": 2}, Y),
+    "no decision_function": (lambda: GaussianNB(), {"cv": 2}, NAMES),
+}
+
+
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic", "temperature"])
+@pytest.mark.parametrize("name", CALIBRATED)
+def test_calibrated_probabilities_are_those_of_scikit_learn(name: str, method: str, tmp_path: Path) -> None:
+    if method == "temperature" and not hasattr(calibration, "_TemperatureScaling"):
+        pytest.skip("this scikit-learn knows no temperatures")
+    make, options, y = CALIBRATED[name]
+    calibrated = CalibratedClassifierCV(make(), method=method, **options).fit(X, y)
+    path = tmp_path / "m.onnx"
+    export_pipeline(calibrated, path, HELD)
+    labels, probabilities = run(path, HELD)
+    np.testing.assert_allclose(probabilities, calibrated.predict_proba(HELD), atol=2e-5)
+    np.testing.assert_array_equal(labels, calibrated.predict(HELD))
+    assert len(run(path, HELD[:1])[1]) == 1
+
+
+def test_frozen_steps_and_calibrated_ones_among_others(tmp_path: Path) -> None:
+    frozen = FrozenEstimator(features().fit(X, NUMBERS))
+    calibrated = CalibratedClassifierCV(net(), cv=2, method="isotonic")
+    several = VotingClassifier([("a", calibrated), ("b", LogisticRegression())], **SOFT)
+    for pipeline in (make_pipeline(StandardScaler(), frozen, LogisticRegression()), make_pipeline(frozen, several)):
+        export_pipeline(pipeline.fit(X, Y), tmp_path / "m.onnx", HELD)
+        np.testing.assert_allclose(run(tmp_path / "m.onnx", HELD)[1], pipeline.predict_proba(HELD), atol=2e-5)
+
+
+def test_calibrated_classifiers_that_lack_a_class_are_refused(tmp_path: Path) -> None:
+    calibrated = CalibratedClassifierCV(net(), cv=KFold(3)).fit(X[np.argsort(Y)], np.sort(Y))
+    with pytest.raises(ExportError, match="was fitted on 2 of 3 classes; a file needs all of them"):
+        export_pipeline(calibrated, tmp_path / "m.onnx", HELD)
+    assert not list(tmp_path.iterdir())
 
 
 def table(seed: int = 0) -> Any:

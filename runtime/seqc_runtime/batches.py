@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from dataclasses import replace
 from typing import SupportsIndex
 
 import numpy as np
@@ -56,6 +57,24 @@ def run_in_chunks(
     return joined
 
 
+def cut_open(step: int, infos: tuple[TensorInfo, ...]) -> tuple[TensorInfo, ...]:
+    """`infos` with an open first axis in place of one that the file fixes at `step`, the batch asked for."""
+    return tuple(
+        replace(info, shape=(f"batches of {step}", *info.shape[1:])) if info.shape[:1] == (step,) else info
+        for info in infos
+    )
+
+
+def check_whole(total: int, step: int) -> None:
+    """Raise RuntimeInputError unless `total` rows are whole batches: a file's rows may depend on each other."""
+    if total % step or not total:
+        missing = step - total % step
+        raise RuntimeInputError(
+            f"the file takes {step} rows at a time, and {total} are no multiple of that: add {missing} more, such as "
+            "copies of the last, and leave out as many results"
+        )
+
+
 def check_dynamic(inputs: tuple[TensorInfo, ...], outputs: tuple[TensorInfo, ...]) -> None:
     """Raise RuntimeInputError unless the first input and every output have a symbolic axis 0, the batch."""
     if not inputs:
@@ -65,6 +84,12 @@ def check_dynamic(inputs: tuple[TensorInfo, ...], outputs: tuple[TensorInfo, ...
             if not info.shape or isinstance(info.shape[0], int):
                 raise RuntimeInputError(
                     f"batch_size needs a symbolic axis 0, the batch; {role} {info.name!r} has {info}: "
+                    "call predict without batch_size"
+                )
+            named = [axis for axis in info.shape if isinstance(axis, str) and "batch" in axis.lower()]
+            if named and info.shape[0] != named[0]:
+                raise RuntimeInputError(
+                    f"batch_size cuts along axis 0, and the batch of {role} {info.name!r} {info} is another one: "
                     "call predict without batch_size"
                 )
 

@@ -278,6 +278,8 @@ def _fits(shape: tuple[int, ...], declared: tuple[int | str, ...]) -> bool:
 def _shape_hint(shape: tuple[int, ...], declared: tuple[int | str, ...]) -> str:
     """What to do about a shape that does not fit; nothing where that cannot be told."""
     if len(shape) == len(declared):
+        if shape and isinstance(rows := declared[0], int) and rows != shape[0] and _fits(shape[1:], declared[1:]):
+            return f": the file fixes the first axis; where it is the batch, give {rows} rows at a time"
         channels_last = (*shape[:1], *shape[2:], *shape[1:2])
         return ": move the channels last, np.moveaxis(x, 1, -1)" if _fits(channels_last, declared) and shape[2:] else ""
     if shape == (0,) and isinstance(declared[0], str):

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex
 
-from seqc_runtime.batches import check_batch_size, check_rows, run_in_chunks
+from seqc_runtime.batches import check_batch_size, check_dynamic, check_rows, check_whole, cut_open, run_in_chunks
 from seqc_runtime.empties import blanks_of, empty_outputs, is_deadly, refuse_wordless
 from seqc_runtime.errors import (
     RuntimeArgumentError,
@@ -196,7 +196,8 @@ class Model:
         x: one array (a model with one input), a list or tuple of arrays in the order of `inputs`, or a dict by name.
         Floats become the declared float dtype; integers become floats, or the declared integer dtype when they fit;
         floats never become integers. Arrays may have any byte order and strides.
-        batch_size: rows per run, to bound memory; needs a symbolic axis 0. None runs everything at once.
+        batch_size: rows per run, to bound memory; needs a symbolic axis 0, or one that the file fixes at as many, of
+        which x then has whole batches. None runs everything at once.
         named: whether to return a dict of all outputs by name.
 
         Returns an array when the model has one output, else a list in the order of `outputs` (as Keras does).
@@ -206,6 +207,8 @@ class Model:
         Raises RuntimeInputError (RuntimeInputTypeError for dtypes), RuntimeExecutionError.
         """
         step = None if batch_size is None else check_batch_size(batch_size)
+        if step is not None and self._inputs and self._inputs[0].shape[:1] == (step,):
+            return self._given(self._in_whole_batches(x, step), named)
         feeds, sizes = bind(x, self._inputs)
         runner = self._holder.get()
         if step is None or (self._deadly_empty and any(map(is_empty, feeds.values()))):
@@ -213,6 +216,15 @@ class Model:
         else:
             results = run_in_chunks(feeds, step, self._inputs, self._outputs, lambda chunk: self._run(runner, chunk))
         return self._given(results, named)
+
+    def _in_whole_batches(self, x: object, step: int) -> list[Any]:
+        """The results of a file that fixes its batch at `step` rows."""
+        inputs, outputs = cut_open(step, self._inputs), cut_open(step, self._outputs)
+        feeds, _ = bind(x, inputs)
+        check_dynamic(inputs, outputs)
+        check_whole(len(feeds[inputs[0].name]), step)
+        runner = self._holder.get()
+        return run_in_chunks(feeds, step, inputs, outputs, lambda chunk: self._run(runner, chunk))
 
     def _given(self, results: list[Any], named: bool) -> Any:
         if named:

@@ -199,3 +199,32 @@ def test_unnamed_batch_axes_must_agree_before_they_are_cut(make: Callable[..., b
 def test_batch_size_must_be_a_positive_integer(gemm: bytes, batch_size: Any) -> None:
     with pytest.raises(RuntimeInputError, match="batch_size needs a positive integer; got"):
         seqc_runtime.load(gemm, device="cpu").predict(np.empty((0, 4)), batch_size=batch_size)
+
+
+def softmax(axis: int, *shape: int | str) -> bytes:
+    """A file whose results depend on all that lies along `axis`."""
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Softmax", ["x"], ["y"], axis=axis)], "made", ends[:1], ends[1:])
+    model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 18)])
+    return bytes(model.SerializeToString())
+
+
+def test_a_file_with_a_fixed_batch_takes_whole_ones() -> None:
+    model = seqc_runtime.load(softmax(0, 4, 3), device="cpu")
+    rows = np.random.default_rng(0).standard_normal((8, 3)).astype(np.float32)
+    powers = np.exp(rows.reshape(2, 4, 3))
+    expected = (powers / powers.sum(1, keepdims=True)).reshape(8, 3)
+    np.testing.assert_allclose(model.predict(rows, batch_size=4), expected, rtol=1e-5)
+    np.testing.assert_allclose(model.predict(rows[:4], batch_size=4), expected[:4], rtol=1e-5)
+    with pytest.raises(RuntimeInputError, match="4 rows at a time, and 6 are no multiple of that: add 2 more"):
+        model.predict(rows[:6], batch_size=4)
+    with pytest.raises(RuntimeInputError, match=re.escape("got [8, 3]: the file fixes the first axis; where it is")):
+        model.predict(rows)
+
+
+def test_time_is_not_cut_where_the_batch_is_another_axis() -> None:
+    model = seqc_runtime.load(softmax(0, "time", "batch", 3), device="cpu")
+    x = np.random.default_rng(0).standard_normal((7, 5, 3)).astype(np.float32)
+    np.testing.assert_allclose(model.predict(x).sum(0), 1.0, rtol=1e-5)
+    with pytest.raises(RuntimeInputError, match=r"batch_size cuts along axis 0, and the batch of input 'x' .* another"):
+        model.predict(x, batch_size=2)

@@ -160,10 +160,16 @@ def _runs(model: Any, sizes: Mapping[str, int], tokens: Mapping[str, Array], err
 
 
 def batch_axis(model: Any) -> str | None:
-    """Returns the name of the first axis of all inputs and outputs, if they have one name for it."""
+    """Returns the name of the first axis of all inputs and outputs, if they have one name for it.
+
+    It is not the batch where the file says that another axis is, as in `[time, batch, 3]`: None then.
+    """
+    later = {axis for info in model.inputs for axis in info.shape[1:] if isinstance(axis, str)}
     first = {info.shape[0] if info.shape else 1 for info in (*model.inputs, *model.outputs)}
     name = first.pop() if len(first) == 1 else 1
-    return name if isinstance(name, str) else None
+    if not isinstance(name, str) or ("batch" not in name.lower() and any("batch" in axis.lower() for axis in later)):
+        return None
+    return name
 
 
 def _lengths(

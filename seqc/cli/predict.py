@@ -51,7 +51,12 @@ def predict(
         Device, typer.Option(case_sensitive=False, help="Where to run; auto is CUDA where it works.")
     ] = Device.AUTO,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Samples per run; all at once by default.", show_default=False)
+        int | None,
+        typer.Option(
+            min=1,
+            help="Samples per run; all at once by default. A file with a fixed batch takes whole ones.",
+            show_default=False,
+        ),
     ] = None,
     threads: Annotated[
         int | None,

@@ -151,7 +151,8 @@ class Stepper(Totals):
                 return self.step_for(kind, batch)
             except (ShapeError, DataError) as again:
                 self._sized.remove(kind)
-                raise (again if isinstance(error, StepsUnknown) else error) from None
+                fixed = any(port.shape and port.shape[0] is not None for port in self.model._ports())
+                raise (again if fixed or isinstance(error, StepsUnknown) else error) from None
 
     @collected_later
     def _trace_step(self, key: tuple[Any, ...], batch: Batch, sized: bool) -> Step:

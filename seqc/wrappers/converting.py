@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import onnx
 from sklearn.base import is_classifier
+from sklearn.calibration import CalibratedClassifierCV
 
 from seqc.errors import ExportError
 from seqc.export import compile_graph, rename
 from seqc.export.ends import Ends
-from seqc.graph.ir import Array
+from seqc.graph.ir import Array, Graph
 from seqc.graph.strings import STRING
 from seqc.wrappers.base import SKLBase, bound_graph
+from seqc.wrappers.calibration import calibrated_graph, last_of
 from seqc.wrappers.dependency import import_skl2onnx
 from seqc.wrappers.estimators import SKLearnClassifier
 from seqc.wrappers.graphs import with_estimator
@@ -51,7 +53,13 @@ def convert(estimator: Any, inputs: Mapping[str, Array], opset: int, zipmap: boo
         warnings.simplefilter("ignore")  # of skl2onnx's own affairs
         try:
             found: onnx.ModelProto = skl2onnx.convert_sklearn(
-                estimator, "pipeline", types, target_opset={"": opset, "ai.onnx.ml": _ML}, options=options
+                estimator,
+                "pipeline",
+                types,
+                target_opset={"": opset, "ai.onnx.ml": _ML},
+                options=options,
+                custom_conversion_functions={CalibratedClassifierCV: _write_calibrated},
+                custom_shape_calculators={CalibratedClassifierCV: _infer_calibrated},
             )
         except ExportError:
             raise
@@ -91,7 +99,7 @@ def _type(skl2onnx: Any, array: Array) -> Any:
 
 def _register(skl2onnx: Any, kinds: set[type]) -> None:
     for kind in kinds:
-        options = {"zipmap": [True, False, "columns"], "nocl": [False], "raw_scores": [False]}
+        options = {"zipmap": [True, False, "columns"], "nocl": [False], "raw_scores": [True, False]}
         skl2onnx.update_registered_converter(
             kind,
             f"Seqc{kind.__name__}",
@@ -104,15 +112,21 @@ def _register(skl2onnx: Any, kinds: set[type]) -> None:
 
 def _infer(operator: Any) -> None:
     """Says the types of a wrapper's outputs, as skl2onnx asks for them."""
+    _say_types(_graph_of(operator.raw_operator, _columns(operator), "float32"), operator)
+
+
+def _infer_calibrated(operator: Any) -> None:
+    _say_types(calibrated_graph(operator.raw_operator), operator)
+
+
+def _say_types(graph: Graph, operator: Any) -> None:
     from skl2onnx.common import data_types
 
-    wrapper = operator.raw_operator
     kinds = {
         STRING: data_types.StringTensorType,
         "int64": data_types.Int64TensorType,
         "bool": data_types.BooleanTensorType,
     }
-    graph = _graph_of(wrapper, _columns(operator), "float32")
     for variable, output in zip(operator.outputs, graph.outputs, strict=True):
         shape = [d if isinstance(d, int) else None for d in output.type.shape]
         variable.type = kinds.get(output.dtype, data_types.FloatTensorType)(shape)
@@ -128,10 +142,34 @@ def _write(scope: Any, operator: Any, container: Any) -> None:
     if len(variables) > 1:
         source = scope.get_unique_variable_name("features")
         container.add_node("Concat", [v.onnx_name for v in variables], source, axis=1, op_version=13)
-    graph = _graph_of(operator.raw_operator, _columns(operator), element)
-    opset = container.target_opset_onnx
-    named = rename(graph, (source,), tuple(v.onnx_name for v in operator.outputs))
-    model = compile_graph(named, opset=opset)
+    raw = bool(scope.get_options(operator.raw_operator, {}, fail=False).get("raw_scores"))
+    _put(_graph_of(operator.raw_operator, _columns(operator), element, raw), (source,), scope, operator, container)
+
+
+def _write_calibrated(scope: Any, operator: Any, container: Any) -> None:
+    """Puts calibrated classifiers, and what is made of their scores, into what skl2onnx writes."""
+    from skl2onnx._supported_operators import sklearn_operator_name_map
+    from skl2onnx.common.data_types import FloatTensorType, Int64TensorType
+
+    estimator, sources = operator.raw_operator, []
+    for pair in estimator.calibrated_classifiers_:
+        classifier = pair.estimator
+        inner = scope.declare_local_operator(sklearn_operator_name_map[type(classifier)], classifier)
+        inner.inputs = operator.inputs
+        inner.outputs.append(scope.declare_local_variable("label", Int64TensorType()))
+        inner.outputs.append(scope.declare_local_variable("scores", FloatTensorType()))
+        last = last_of(classifier)
+        if hasattr(classifier, "decision_function") and container.has_options(last, "raw_scores"):
+            scope.add_options(id(last), {"raw_scores": True})
+            container.add_options(id(last), {"raw_scores": True})
+        sources.append(inner.outputs[1].onnx_name)
+    _put(calibrated_graph(estimator), tuple(sources), scope, operator, container)
+
+
+def _put(graph: Graph, sources: tuple[str, ...], scope: Any, operator: Any, container: Any) -> None:
+    """Puts the nodes of a graph into what skl2onnx writes, between these names and an operator's outputs."""
+    named = rename(graph, sources, tuple(v.onnx_name for v in operator.outputs))
+    model = compile_graph(named, opset=container.target_opset_onnx)
     if _own_names(model.graph) & {name for node in container.nodes for name in (*node.output, node.name)}:
         model = onnx.compose.add_prefix(
             model, scope.get_unique_operator_name("model") + "/", rename_inputs=False, rename_outputs=False
@@ -142,12 +180,12 @@ def _write(scope: Any, operator: Any, container: Any) -> None:
         container.node_domain_version_pair_sets.add((domain.domain, domain.version))
 
 
-def _graph_of(wrapper: SKLBase, columns: int, dtype: str) -> Any:
+def _graph_of(wrapper: SKLBase, columns: int, dtype: str, raw_scores: bool = False) -> Graph:
     graph = bound_graph(wrapper.model_, np.empty((1, columns)))
     name, own = graph.input_names[0], graph.inputs[0].dtype
     if dtype != own:
         graph = Ends(dtypes={name: dtype}).of_graph(graph)
-    return with_estimator(graph, wrapper)
+    return with_estimator(graph, wrapper, raw_scores)
 
 
 def _columns(operator: Any) -> int:

@@ -28,11 +28,12 @@ def output_names(estimator: SKLBase) -> tuple[str, ...]:
     return ("features",) if isinstance(estimator, SKLearnTransformer) else ("prediction",)
 
 
-def with_estimator(graph: Graph, estimator: SKLBase) -> Graph:
+def with_estimator(graph: Graph, estimator: SKLBase, raw_scores: bool = False) -> Graph:
     """Returns a model's inference graph with the outputs of its wrapper in place of its own.
 
     Args:
-        graph: of the model. estimator: the fitted wrapper.
+        graph: of the model. estimator: the fitted wrapper. raw_scores: whether a classifier's second output is what
+        `decision_function` gives, with a column for each of two classes, too.
 
     Raises:
         ExportError: the classes are of a type that no file has.
@@ -41,10 +42,10 @@ def with_estimator(graph: Graph, estimator: SKLBase) -> Graph:
     if isinstance(estimator, SKLearnClassifier):
         y, reading = graph.outputs[0], estimator._reading
         with scope(LABEL, whole=True):
-            label = _labels(_chosen(y, reading), estimator.classes_) if reading.exclusive else _chosen(y, reading)
-        name = SCORES if reading.scale == "scores" else PROBABILITIES
+            label = labels(_chosen(y, reading), estimator.classes_) if reading.exclusive else _chosen(y, reading)
+        name = SCORES if raw_scores or reading.scale == "scores" else PROBABILITIES
         with scope(name, whole=True):
-            outputs = (label, _decision(y, reading) if name == SCORES else _probabilities(y, reading))
+            outputs = (label, _scores(y, reading, raw_scores) if name == SCORES else _probabilities(y, reading))
     return Graph(graph.inputs, outputs, output_names(estimator))
 
 
@@ -57,6 +58,11 @@ def _chosen(y: Value, reading: Reading) -> Value:
     return ops.squeeze(above, 1) if reading.exclusive else above
 
 
+def _scores(y: Value, reading: Reading, raw: bool) -> Value:
+    scores = _decision(y, reading)
+    return ops.stack([-scores, scores], axis=1) if raw and scores.type.rank == 1 else scores
+
+
 def _decision(y: Value, reading: Reading) -> Value:
     """Returns what `Reading.decision` does."""
     if not reading.alone:
@@ -65,7 +71,8 @@ def _decision(y: Value, reading: Reading) -> Value:
     return ops.squeeze(moved, 1) if reading.exclusive else moved
 
 
-def _labels(numbers: Value, classes: Any) -> Value:
+def labels(numbers: Value, classes: Any) -> Value:
+    """Returns the classes that have these numbers."""
     if classes.dtype.kind in "OUS" and all(isinstance(c, str) for c in classes.tolist()):
         names = tuple(classes.tolist())
         return apply(LookUp(tuple(range(len(names))), names, "", "int64", STRING), numbers)

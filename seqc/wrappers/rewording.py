@@ -8,19 +8,21 @@ from typing import Any
 
 import numpy as np
 from sklearn.compose import ColumnTransformer
+from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 
 from seqc.errors import ExportError
+from seqc.wrappers.base import SKLBase
 from seqc.wrappers.columns import MISSING, is_missing
 from seqc.wrappers.kinds import picked
-from seqc.wrappers.walking import estimators_in
+from seqc.wrappers.walking import estimators_in, is_estimator
 
 
 def in_its_words(estimator: Any, names: Sequence[str]) -> Any:
     """Returns a copy of an estimator that says otherwise what skl2onnx would not understand.
 
-    That is strings that are missing, slices and masks of columns, and steps of a pipeline that do nothing.
+    That is strings that are missing, slices and masks of columns, steps of a pipeline that do nothing, and frozen ones.
 
     Args:
         estimator: fitted. names: of the file's inputs.
@@ -28,7 +30,7 @@ def in_its_words(estimator: Any, names: Sequence[str]) -> Any:
     Raises:
         ExportError: a step does what skl2onnx would leave out without a word.
     """
-    changed = copy.deepcopy(estimator)
+    changed = _thawed(copy.deepcopy(estimator))
     for path, found in estimators_in(changed):
         if isinstance(found, SimpleImputer) and hasattr(found, "statistics_"):
             if found.indicator_ is not None:
@@ -48,6 +50,20 @@ def in_its_words(estimator: Any, names: Sequence[str]) -> Any:
         elif hasattr(found, "categories_"):
             found.categories_ = [_with_missing(categories) for categories in found.categories_]
     return changed
+
+
+def _thawed(held: Any) -> Any:
+    """Returns an object with the estimators themselves where they were frozen, which says only how `fit` goes."""
+    if isinstance(held, FrozenEstimator):
+        return _thawed(held.estimator)
+    if type(held) in (list, tuple):
+        return type(held)(_thawed(one) for one in held)
+    if isinstance(held, dict):
+        held.update({key: _thawed(one) for key, one in held.items()})
+    elif is_estimator(held) and not isinstance(held, SKLBase):
+        for name, one in list(vars(held).items()):
+            setattr(held, name, _thawed(one))
+    return held
 
 
 def _has_strings(array: Any) -> bool:

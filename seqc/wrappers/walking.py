@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sklearn.calibration import _CalibratedClassifier
+
 from seqc.wrappers.base import SKLBase
 
 
@@ -24,13 +26,19 @@ def estimators_in(held: Any, path: str = "", seen: set[int] | None = None) -> It
     elif isinstance(held, Mapping):
         for one in list(held.values()):
             yield from estimators_in(one, path, seen)
-    elif hasattr(held, "get_params") and not isinstance(held, type) and id(held) not in seen:
+    elif is_estimator(held) and id(held) not in seen:
         seen.add(id(held))
-        yield path, held
+        if not isinstance(held, _CalibratedClassifier):
+            yield path, held
         if not isinstance(held, SKLBase):
             fitted = sorted(vars(held).items(), key=lambda pair: not pair[0].endswith("_"))
             for _, one in fitted:
                 yield from estimators_in(one, path, seen)
+
+
+def is_estimator(held: Any) -> bool:
+    """Returns whether an object is an estimator, or what `CalibratedClassifierCV` keeps of one and its calibrators."""
+    return (hasattr(held, "get_params") and not isinstance(held, type)) or isinstance(held, _CalibratedClassifier)
 
 
 def _joined(path: str, name: str) -> str:
