@@ -96,8 +96,7 @@ class ImageLayer(Layer):
 
     def masks_with(self, masks: Value, images: Value) -> Value:
         """Returns what becomes of masks (batch, height, width, channels) of any kind beside images."""
-        changed = self.mask_changed(masks if masks.type.is_float else ops.cast(masks, self.compute_dtype))
-        return ops.cast(changed, masks.dtype)
+        return ops.cast(self.mask_changed(masks), masks.dtype)
 
     def _boxes(self, boxes: Any, images: Value) -> dict[str, Value]:
         if not isinstance(boxes, Mapping) or {*boxes} != {"boxes", "labels"}:
@@ -124,7 +123,7 @@ class ImageLayer(Layer):
         return labels
 
     def mask_changed(self, masks: Value) -> Value:
-        """Returns what becomes of masks (batch, height, width, channels), as floats, beside the images."""
+        """Returns what becomes of masks (batch, height, width, channels) of any kind beside the images."""
         return masks
 
     def boxes_changed(self, boxes: dict[str, Value], images: Value) -> dict[str, Value]:
@@ -262,7 +261,7 @@ def rectangle(images: Value, *sides: tuple[Value, Value]) -> Value:
     """
     inside: Value | None = None
     for axis, (start, length) in enumerate(sides, 1):
-        places = ops.arange(ops.shape(images)[axis], dtype=images.dtype)
+        places = ops.arange(ops.shape(images)[axis], dtype=start.dtype)
         place = ops.reshape(places, [-1 if a == axis else 1 for a in range(4)])
         there = ops.logical_and(place >= start, place < start + length)
         inside = there if inside is None else ops.logical_and(inside, there)

@@ -55,7 +55,7 @@ def affine_transform(
         every = numbers if maps.type.rank == 2 or x.type.shape[0] == 1 else [_for_each(x, n) for n in numbers]
         return project(x, every, interpolation, fill_mode, float(fill_value))
 
-    return with_pictures(images, lambda x: as_computed(x, seen), data_format)
+    return with_pictures(images, lambda x: as_computed(x, seen, moves=interpolation == "nearest"), data_format)
 
 
 def perspective_transform(
@@ -91,7 +91,7 @@ def perspective_transform(
         each = [_for_each(x, n) for n in numbers] if start.type.shape[0] == 1 != x.type.shape[0] else numbers
         return project(x, each, interpolation, "constant", float(fill_value))
 
-    return with_pictures(images, lambda x: as_computed(x, seen), data_format)
+    return with_pictures(images, lambda x: as_computed(x, seen, moves=interpolation == "nearest"), data_format)
 
 
 def homography(start: Value, end: Value) -> list[Value]:
@@ -153,7 +153,7 @@ def map_coordinates(
         table = expand_dims(expand_dims(y, 0), -1)
         return squeeze(squeeze(sample(table, places, order, fill_mode, float(fill_value)), -1), 0)
 
-    return as_computed(x, seen)
+    return as_computed(x, seen, moves=order == 0)
 
 
 def elastic_transform(
@@ -184,7 +184,7 @@ def elastic_transform(
         ways = [normal((*_batch_of(x), height, width, 1), seed=other) for other in (seed, _beside(seed))]
         return displaced(x, ways, alpha, spread, int(6 * float(spread)) | 1, interpolation, fill_mode, fill_value)
 
-    return with_pictures(images, lambda x: as_computed(x, moved), data_format)
+    return with_pictures(images, lambda x: as_computed(x, moved, moves=interpolation == "nearest"), data_format)
 
 
 def displaced(
@@ -217,7 +217,7 @@ def displaced(
 
 def _for_each(images: Value, number: Value) -> Value:
     """Returns a number (1, 1, 1) for each image (batch, 1, 1)."""
-    return number * ones_like(images[:, :, :1, 0][:, :1])
+    return number * ones_like(images[:, :, :1, 0][:, :1], number.dtype)
 
 
 def _batch_of(images: Value) -> tuple[Any, ...]:
