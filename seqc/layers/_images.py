@@ -182,6 +182,14 @@ class ImageLayer(Layer):
         height, width = dims.known(found)
         return height, width
 
+    def lengths(self, images: Value) -> tuple[Any, Any]:
+        """Returns height and width of images (batch, height, width, channels) as floats, known or not."""
+        dtype = self.compute_dtype if self.compute_dtype in FLOATS else "float32"
+        height, width = (
+            float(size) if isinstance(size, int) else ops.cast(size, dtype) for size in ops.shape(images)[1:3]
+        )
+        return height, width
+
     def input_hint(self, x: Type) -> str:
         return image_hint(x.shape, 2)
 
