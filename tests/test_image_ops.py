@@ -143,6 +143,16 @@ def test_what_there_is_beyond_images_of_integers_is_the_nearest_of_their_numbers
         assert [np.asarray(y).flat[0] for y in (moved, wide)] == [wanted, wanted]
 
 
+def test_one_map_is_of_all_images() -> None:
+    x = np.random.default_rng(1).uniform(size=(3, 5, 4, 2)).astype("float32")
+    for given in (SHEAR, SHEAR[None]):
+        each = ops.image.affine_transform(x, np.repeat(SHEAR[None], 3, 0))
+        np.testing.assert_array_equal(ops.image.affine_transform(x, given), each)
+        images = keras.Input((5, 4, 2))
+        model = keras.Model(images, ops.image.affine_transform(images, given))
+        np.testing.assert_array_equal(model.predict(x, verbose=0), each)
+
+
 @pytest.mark.parametrize("first", [False, True])
 def test_blocks_of_images_of_unknown_size_become_channels(first: bool) -> None:
     data_format = "channels_first" if first else "channels_last"
