@@ -138,7 +138,8 @@ class CutMix(_Mixing):
     def share(self, images: Value) -> Value:
         (_, high), (_, wide) = self._sides(images)
         height, width = self.lengths(images)
-        return 1.0 - high * wide / (height * width)
+        stays: Value = 1.0 - high * wide / (height * width)
+        return stays
 
     def boxes_changed(self, boxes: dict[str, Value], images: Value) -> dict[str, Value]:
         raise ConfigError(
