@@ -74,6 +74,12 @@ def test_a_wrong_lowering_is_caught_and_its_layer_is_named(monkeypatch: pytest.M
         verify(deep())
 
 
+def test_an_operation_that_is_left_out_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Relu, "lower", lambda self, e, y, *names: names[0])
+    with pytest.raises(VerificationError, match="Layer 'relu' computes other numbers"):
+        verify(deep())
+
+
 def test_the_first_of_two_wrong_layers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Relu, "lower", lambda self, e, y, *names: e.node("Softplus", *names))
     monkeypatch.setattr(Tanh, "lower", lambda self, e, y, *names: e.node("Sin", *names))
@@ -458,3 +464,9 @@ def test_images_brought_to_another_size_pass_although_onnxruntime_counts_in_floa
     moved = content(g).replace(b"half_pixel", b"asymmetric")
     with pytest.raises(VerificationError, match="the largest error is"):
         verification.verify(g, moved, threads=1)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "bool"])
+def test_an_operation_that_is_none_at_some_sizes_is_judged_by_its_own_operand(dtype: str) -> None:
+    x = ir.input_value("x", dtype, (BATCH, 4, 4, 3))
+    assert verify(graph(x, ops.image.resize(ops.cast(x, "float32"), (4, 4), "nearest"))).passed

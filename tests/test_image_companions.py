@@ -68,7 +68,7 @@ def test_boxes_and_masks_follow_images(make: Any, form: str) -> None:
     given = {
         "images": pictures,
         "labels": np.arange(8),
-        "segmentation_masks": (pictures > 100).astype("int32") * 7,
+        "segmentation_masks": (pictures > 100).astype("int32") * 70_000_001,  # which no float32 is
         "bounding_boxes": {
             "boxes": np.asarray(bounding_boxes.convert_format(boxes, "xyxy", form, *size)),
             "labels": np.ones((8, 1), "int32"),
@@ -80,9 +80,9 @@ def test_boxes_and_masks_follow_images(make: Any, form: str) -> None:
     np.testing.assert_array_equal(result["labels"], np.arange(8))
     mask = np.asarray(result["segmentation_masks"])
     assert mask.dtype == np.int32
-    assert set(np.unique(mask)) == {0, 7}
+    assert set(np.unique(mask)) == {0, 70_000_001}
     inner = np.abs(images - 100) > 60  # where interpolation does not decide
-    np.testing.assert_array_equal((mask == 7)[inner], (images > 100)[inner])
+    np.testing.assert_array_equal((mask == 70_000_001)[inner], (images > 100)[inner])
     found = bounding_boxes.convert_format(result["bounding_boxes"]["boxes"], form, "xyxy", *images.shape[1:3])
     # A box is around the corners of what was bent, and half an element wider where that is interpolated.
     np.testing.assert_allclose(np.asarray(found)[:, 0], seen(images), atol=1.6)

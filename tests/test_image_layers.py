@@ -332,6 +332,37 @@ def test_arguments_are_checked(make: Any, message: str) -> None:
         make()
 
 
+ANY_SIZE: list[Any] = [
+    lambda **more: layers.RandomRotation(0.2, **more),
+    lambda **more: layers.RandomZoom(0.3, **more),
+    lambda **more: layers.RandomTranslation(0.3, 0.2, **more),
+    lambda **more: layers.RandomErasing(**more),
+    lambda **more: layers.RandomPerspective(**more),
+    lambda **more: layers.CutMix(**more),
+    lambda **more: layers.RandAugment(**more),
+    lambda **more: layers.AugMix(num_chains=2, chain_depth=1, **more),
+]
+
+
+@pytest.mark.parametrize("make", ANY_SIZE, ids=lambda make: type(make(seed=1)).__name__)
+def test_images_of_unknown_size_change_like_those_of_a_known_one(make: Any, tmp_path: Path) -> None:
+    x = np.random.default_rng(2).uniform(0, 255, (3, 7, 9, 3)).astype("float32")
+    found = []
+    for space in ((7, 9), (None, None)):
+        images = keras.Input((*space, 3))
+        model = keras.Model(images, make(seed=1, name="layer")(images))
+        found.append(np.asarray(model(x, training=True)))
+        np.testing.assert_array_equal(model.predict(x, verbose=0), x)
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-5, atol=1e-3)
+    assert not np.array_equal(found[1], x)
+    model = keras.Model(images, layers.Dense(1)(layers.GlobalAveragePooling2D()(model(images))))
+    model.compile("sgd", "mse")
+    model.fit(x, np.zeros((3, 1)), verbose=0)
+    pytest.importorskip("onnx", reason="needs onnx")
+    pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+    model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
+
+
 def test_what_a_layer_cannot_do_is_said() -> None:
     with pytest.raises(ShapeError, match="CenterCrop needs images of a known height and width"):
         keras.Sequential([keras.Input((None, None, 3)), layers.CenterCrop(2, 2)]).build()

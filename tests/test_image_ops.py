@@ -92,6 +92,67 @@ def test_models_with_functions_of_images_are_saved(tmp_path: Path) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+SHEAR = np.array([1, 0.2, 1, 0.1, 1, 1, 0, 0], "float32")
+CORNERS = np.array([[0, 0], [5, 0], [0, 7], [5, 7]], "float32")
+PLACES = np.array([[0, 0.7, 1], [3, 0, 7], [2, 5, 3], [0, 2, 1]], "float32")
+MOVING: dict[str, Callable[[Any], Any]] = {
+    "resize": lambda x: ops.image.resize(x, (5, 7), "nearest"),
+    "affine_transform": lambda x: ops.image.affine_transform(x, SHEAR, "nearest", "reflect"),
+    "perspective_transform": lambda x: ops.image.perspective_transform(x, CORNERS, CORNERS * 1.3, "nearest"),
+    "map_coordinates": lambda x: ops.image.map_coordinates(x, PLACES, 0),
+    "extract_patches": lambda x: ops.image.extract_patches(x, (3, 2), (1, 2), padding="same"),
+    "extract_patches apart": lambda x: ops.image.extract_patches(x, 2, 1, 3),
+    "extract_patches_3d": lambda x: ops.image.extract_patches_3d(x, (2, 3, 2)),
+    "unfold": lambda x: ops.unfold(ops.transpose(x, (0, 3, 1, 2)), 2, padding=1, stride=2),
+    "space_to_depth": lambda x: ops.space_to_depth(x, 2),
+    "space_to_depth first": lambda x: ops.space_to_depth(ops.transpose(x, (0, 3, 1, 2)), 2, "channels_first"),
+}
+
+
+@pytest.mark.parametrize("space", [(8, 6, 3), (None, None, 3)], ids=["known", "unknown"])
+@pytest.mark.parametrize("name", MOVING)
+def test_what_moves_elements_keeps_all_their_digits(name: str, space: tuple[int | None, ...]) -> None:
+    move = MOVING[name]
+    places = np.arange(1, 2 * 8 * 6 * 3 + 1, dtype="float32").reshape(2, 8, 6, 3)
+    which = np.asarray(move(places)).astype("int64")  # number 0 is none
+    assert np.unique(which).size > 2  # places are told apart
+    for dtype, first in (("int32", 2**31 - 400), ("int64", 2**62 + 1), ("uint32", 2**32 - 400), ("bool", 0)):
+        numbers = np.arange(first, first + places.size).astype(dtype)
+        given, wanted = numbers.reshape(places.shape), np.concatenate([np.zeros(1, dtype), numbers])[which]
+        images = keras.Input(space, dtype=dtype)
+        for found in (move(given), keras.Model(images, move(images)).predict(given, verbose=0)):
+            assert np.asarray(found).dtype == dtype
+            np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("name", MOVING)
+def test_what_moves_elements_keeps_their_digits_on_onnxruntime(name: str) -> None:
+    session = pytest.importorskip("seqc.backends.onnxruntime")
+    pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+    numbers = np.arange(2**24 + 1, 2**24 + 289, dtype="int32").reshape(2, 8, 6, 3)
+    images = input_value("x", "int32", (2, 8, 6, 3))
+    found = session.Session(step_file(Graph((images,), (MOVING[name](images),), ("y",))), threads=1).run({"x": numbers})
+    np.testing.assert_array_equal(found["y"], MOVING[name](numbers))
+
+
+def test_what_there_is_beyond_images_of_integers_is_the_nearest_of_their_numbers() -> None:
+    for dtype, fill, wanted in (("uint8", -3.0, 0), ("uint8", 2.6, 3), ("int32", 1e30, 2**31 - 1), ("bool", 0.7, True)):
+        x = np.zeros((1, 2, 2, 1), dtype)
+        moved = ops.image.affine_transform(x, [1, 0, 5, 0, 1, 0, 0, 0], "nearest", fill_value=fill)
+        wide = ops.image.resize(x, (2, 4), "nearest", pad_to_aspect_ratio=True, fill_value=fill)
+        assert [np.asarray(y).flat[0] for y in (moved, wide)] == [wanted, wanted]
+
+
+def test_one_map_is_of_all_images() -> None:
+    x = np.random.default_rng(1).uniform(size=(3, 5, 4, 2)).astype("float32")
+    for given in (SHEAR, SHEAR[None]):
+        each = ops.image.affine_transform(x, np.repeat(SHEAR[None], 3, 0))
+        np.testing.assert_array_equal(ops.image.affine_transform(x, given), each)
+        images = keras.Input((5, 4, 2))
+        model = keras.Model(images, ops.image.affine_transform(images, given))
+        np.testing.assert_array_equal(model.predict(x, verbose=0), each)
+
+
 @pytest.mark.parametrize("first", [False, True])
 def test_blocks_of_images_of_unknown_size_become_channels(first: bool) -> None:
     data_format = "channels_first" if first else "channels_last"

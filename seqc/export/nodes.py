@@ -95,7 +95,8 @@ class CutModel:
         for value in self.graph.walk():
             if not isinstance(value.op, Constant) or _is_weight(value):
                 results = value.result if isinstance(value.result, tuple) else (value.result,)
-                found |= dict(zip(self.names[value], results, strict=False))
+                # What an operation lets through is the same tensor, of one type.
+                found = dict(zip(self.names[value], results, strict=False)) | found
         return found
 
     def _results(self) -> list[str]:
@@ -125,7 +126,8 @@ class CutModel:
         feeds = {n + FED: a for n, a in run.fed.items() if n + FED in self.session.input_names}
         got = self.session.run(feeds) if self.session.output_names else {}
         for result in run.results:
-            check = result.check(got.get(result.name, run.fed[result.name]))
+            made = run.fed[result.name] if result.through else got.get(result.name, run.fed[result.name])
+            check = result.check(made)
             if not check.passed:
                 return Fault(_who(result.value), check), len(run.results), run.still
         return None, len(run.results), run.still
@@ -133,13 +135,18 @@ class CutModel:
 
 @dataclass(frozen=True)
 class _Result:
-    """What is expected of one tensor: the truth on the operands that onnxruntime gets."""
+    """What is expected of one tensor: the truth on the operands that onnxruntime gets.
+
+    Attributes:
+        through: whether the file has no nodes for it: it is one of the operands, as that was fed.
+    """
 
     value: Value
     name: str
     at: int
     operands: Sequence[Array]
     truth: Array
+    through: bool = False
 
     def check(self, got: Array) -> OutputCheck:
         # Most results are within a few roundings: NumPy in the model's precision need not be asked.
@@ -193,16 +200,19 @@ class _Run:
                 self.fed.setdefault(names[0], fed)
                 self.still = self.still or (_is_weight(value) and array.ndim > 1 and _is_dull(array))
             elif not isinstance(value.op, Item):
-                self._compute(value, names, [self.fed[cut.names[x][0]] for x in value.inputs])
+                self._compute(value, names, [cut.names[x][0] for x in value.inputs])
 
-    def _compute(self, value: Value, names: tuple[str, ...], operands: list[Array]) -> None:
+    def _compute(self, value: Value, names: tuple[str, ...], read: list[str]) -> None:
+        operands = [self.fed[name] for name in read]
         with np.errstate(all="ignore"):
             truths = _listed(promoted(value.op).eval(*map(wide, operands)))
         defined = all(np.isfinite(x).all() for x in operands if _is_float(x))
         types = value.result if isinstance(value.result, tuple) else (value.result,)
         for i, (name, truth, t) in enumerate(zip(names, truths, types, strict=False)):
             if _is_float(truth) or defined:  # what an infinity is as an integer is not defined
-                self.results.append(_Result(value, name, i, operands, truth))
+                self.results.append(_Result(value, name, i, operands, truth, name in read))
+            if name in self.fed:
+                continue
             made = truth if t.dtype == STRING else truth.astype(t.dtype)
             self.fed[name] = self._feed(value, made)
             self.still = self.still or (_is_float(truth) and _is_dull(made, _batch_axis(value)))

@@ -96,8 +96,7 @@ class ImageLayer(Layer):
 
     def masks_with(self, masks: Value, images: Value) -> Value:
         """Returns what becomes of masks (batch, height, width, channels) of any kind beside images."""
-        changed = self.mask_changed(masks if masks.type.is_float else ops.cast(masks, self.compute_dtype))
-        return ops.cast(changed, masks.dtype)
+        return ops.cast(self.mask_changed(masks), masks.dtype)
 
     def _boxes(self, boxes: Any, images: Value) -> dict[str, Value]:
         if not isinstance(boxes, Mapping) or {*boxes} != {"boxes", "labels"}:
@@ -124,7 +123,7 @@ class ImageLayer(Layer):
         return labels
 
     def mask_changed(self, masks: Value) -> Value:
-        """Returns what becomes of masks (batch, height, width, channels), as floats, beside the images."""
+        """Returns what becomes of masks (batch, height, width, channels) of any kind beside the images."""
         return masks
 
     def boxes_changed(self, boxes: dict[str, Value], images: Value) -> dict[str, Value]:
@@ -181,6 +180,14 @@ class ImageLayer(Layer):
                 "the model's Input."
             )
         height, width = dims.known(found)
+        return height, width
+
+    def lengths(self, images: Value) -> tuple[Any, Any]:
+        """Returns height and width of images (batch, height, width, channels) as floats, known or not."""
+        dtype = self.compute_dtype if self.compute_dtype in FLOATS else "float32"
+        height, width = (
+            float(size) if isinstance(size, int) else ops.cast(size, dtype) for size in ops.shape(images)[1:3]
+        )
         return height, width
 
     def input_hint(self, x: Type) -> str:
@@ -262,7 +269,7 @@ def rectangle(images: Value, *sides: tuple[Value, Value]) -> Value:
     """
     inside: Value | None = None
     for axis, (start, length) in enumerate(sides, 1):
-        places = ops.arange(ops.shape(images)[axis], dtype=images.dtype)
+        places = ops.arange(ops.shape(images)[axis], dtype=start.dtype)
         place = ops.reshape(places, [-1 if a == axis else 1 for a in range(4)])
         there = ops.logical_and(place >= start, place < start + length)
         inside = there if inside is None else ops.logical_and(inside, there)

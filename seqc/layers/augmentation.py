@@ -107,7 +107,7 @@ class _Affine(RandomImageLayer):
 
     def _numbers(self, images: Value) -> tuple[Any, ...]:
         """Returns the numbers of `project`."""
-        height, width = (float(size) for size in self.space(images))
+        height, width = self.lengths(images)
         middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
         a, b, c, d, e, f = (n if isinstance(n, int) else ops.squeeze(n, -1) for n in self.map(images))
         right = c * width + middle_x - middle_x * a - middle_y * b

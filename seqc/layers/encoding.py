@@ -39,10 +39,10 @@ def encode(indices: Value, mode: str, depth: int, dtype: str, weights: Value | N
         if indices.type.rank > 1 and indices.shape[-1] == 1:
             indices = ops.squeeze(indices, -1)
         return ops.one_hot(indices, depth, dtype=dtype)
+    if mode == "multi_hot":
+        return ops.multi_hot(indices, depth, dtype=dtype)
     together = 1 if indices.type.rank > 1 else 0
     vectors = ops.one_hot(indices, depth, dtype=dtype if weights is None else weights.dtype)
-    if mode == "multi_hot":
-        return ops.max(vectors, together)
     return ops.sum(vectors if weights is None else vectors * ops.expand_dims(weights, -1), together)
 
 

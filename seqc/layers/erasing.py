@@ -53,9 +53,9 @@ class RandomErasing(RandomImageLayer):
 
     def changed(self, images: Value) -> Value:
         sides = []
-        for axis, length in enumerate(self.space(images), 1):
-            side = ops.sqrt(self.drawn(images, *self.scale, 2 * axis)) * float(length)
-            sides.append((self.drawn(images, stream=2 * axis + 1) * (float(length) - side), side))
+        for axis, length in enumerate(self.lengths(images), 1):
+            side = ops.sqrt(self.drawn(images, *self.scale, 2 * axis)) * length
+            sides.append((self.drawn(images, stream=2 * axis + 1) * (length - side), side))
         covered = ops.logical_and(self.chosen(images, self.factor, 0), rectangle(images, *sides))
         if self.fill_value is None:
             cover = random_normal(images, self.seed, self.name, 6) * float(self.value_range[1])

@@ -137,8 +137,9 @@ class CutMix(_Mixing):
 
     def share(self, images: Value) -> Value:
         (_, high), (_, wide) = self._sides(images)
-        height, width = self.space(images)
-        return 1.0 - high * wide / float(height * width)
+        height, width = self.lengths(images)
+        stays: Value = 1.0 - high * wide / (height * width)
+        return stays
 
     def boxes_changed(self, boxes: dict[str, Value], images: Value) -> dict[str, Value]:
         raise ConfigError(
@@ -151,7 +152,7 @@ class CutMix(_Mixing):
         alpha = self.drawn_once(1, *self.factor, 1) + 1e-6
         side = ops.sqrt(1.0 - beta(self, images[:, :1, :1, :1], alpha, 4))
         found = []
-        for stream, length in zip((2, 3), self.space(images), strict=True):
-            long = side * float(length)
-            found.append((self.drawn(images, stream=stream) * (float(length) - long), long))
+        for stream, length in zip((2, 3), self.lengths(images), strict=True):
+            long = side * length
+            found.append((self.drawn(images, stream=stream) * (length - long), long))
         return found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from seqc import ops
 from seqc.argument_kinds import is_number
 from seqc.errors import ConfigError
@@ -134,9 +136,9 @@ class RandomPerspective(RandomImageLayer):
 
     def _corners(self, images: Value) -> tuple[Value, Value]:
         """Returns where the corners of images are, and where they come to lie (batch, 4, 2)."""
-        height, width = self.space(images)
-        right, low = float(width - 1), float(height - 1)
-        start = ops.cast([[[0.0, 0.0], [right, 0.0], [0.0, low], [right, low]]], self.compute_dtype)
+        height, width = self.lengths(images)
+        last = ops.cast(ops.stack([width - 1.0, height - 1.0]), self.compute_dtype)
+        start = last * np.array([[[0, 0], [1, 0], [0, 1], [1, 1]]], self.compute_dtype)
         each = ops.broadcast_to(images[:, 0, 0, :1] * 0.0, (None, 8))
         moves = ops.reshape(self.unit(each, -0.5 * self.scale, 0.5 * self.scale, 2), (-1, 4, 2))
         return start + ops.zeros_like(moves), start + start * moves

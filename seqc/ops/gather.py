@@ -17,7 +17,7 @@ from seqc.graph.strings import STRING
 from seqc.ops._common import as_ids, as_number, as_tensor, check_axes, check_unused, normalize_axis
 from seqc.ops.creation import arange
 from seqc.ops.elementwise import cast, equal
-from seqc.ops.reduce import max
+from seqc.ops.reduce import is_empty, max, sum
 from seqc.ops.shape import expand_dims, reshape, transpose
 from seqc.ops.sizes import as_size, broadcast_sizes, size_of
 
@@ -250,4 +250,6 @@ def multi_hot(
     if kwargs or count is None:
         raise ConfigError(f"multi_hot needs num_classes, and takes no argument {sorted(kwargs)}.")
     positions = cast(inputs, "int32")
-    return max(one_hot(positions, count, axis, dtype), 1 if positions.type.rank > 1 else 0)
+    vectors, along = one_hot(positions, count, axis, dtype), 1 if positions.type.rank > 1 else 0
+    # Of no positions there is no largest, and nothing is there.
+    return sum(vectors, along) if is_empty(vectors, along) else max(vectors, along)

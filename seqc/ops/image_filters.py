@@ -10,13 +10,13 @@ import numpy as np
 from seqc.errors import ConfigError
 from seqc.graph import dims
 from seqc.graph.ir import Value, constant
-from seqc.ops._pictures import as_batch, as_computed, pair, with_pictures
+from seqc.ops._pictures import as_batch, as_computed, pair, windows_of, with_pictures
 from seqc.ops.creation import arange
 from seqc.ops.elementwise import cast
 from seqc.ops.images import conv, depthwise_conv
 from seqc.ops.rearranging import moveaxis
 from seqc.ops.reduce import mean, sum
-from seqc.ops.shape import reshape
+from seqc.ops.shape import reshape, shape
 from seqc.ops.slicing import stack
 from seqc.ops.transcendental import exp
 
@@ -118,10 +118,13 @@ def _patches(
     def cut(x: Value) -> Value:
         (count,) = dims.known(x.type.shape[-1:])
         length = int(np.prod(size)) * count
+        if not x.type.is_float:
+            windows = windows_of(x, size, steps, pair(dilation_rate, "dilation_rate", len(size)), padding)
+            return reshape(windows, (*shape(windows)[: len(size) + 1], length))
         kernel = np.eye(length, dtype=x.dtype).reshape(*size, count, length)
         return conv(x, constant(kernel), steps, padding, dilation_rate=dilation_rate)
 
-    return with_pictures(images, lambda x: as_computed(x, cut), data_format, axes=len(size))
+    return with_pictures(images, lambda x: as_computed(x, cut, moves=True), data_format, axes=len(size))
 
 
 def ssim(

@@ -10,7 +10,7 @@ import numpy as np
 
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value, as_value
-from seqc.ops._pictures import as_computed, known_space, with_pictures
+from seqc.ops._pictures import as_computed, fill_of, known_space, with_pictures
 from seqc.ops.arithmetic import absolute, maximum
 from seqc.ops.contraction import tensordot
 from seqc.ops.creation import arange
@@ -67,10 +67,10 @@ def resize(
             x = x[:, top : top + high, left : left + wide]
         elif pad_to_aspect_ratio:
             above, before = borders_of(known_space("resize", x), size)
-            x = pad(x, ((0, 0), (above, above), (before, before), (0, 0)), constant_values=float(fill_value))
+            x = pad(x, ((0, 0), (above, above), (before, before), (0, 0)), constant_values=fill_of(x.dtype, fill_value))
         return resize_image(x, tuple(int(n) for n in size), interpolation, antialias)
 
-    return with_pictures(images, lambda x: as_computed(x, resized), data_format)
+    return with_pictures(images, lambda x: as_computed(x, resized, moves=interpolation == "nearest"), data_format)
 
 
 def part_of(space: Sequence[int], wanted: Sequence[int]) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from seqc.errors import ShapeError
-from seqc.graph.ir import Array, Op, Sizes, Type, Value, apply
+from seqc.graph.ir import Array, Op, Sizes, Type, Value, apply, as_value
 from seqc.ops._common import as_float, check_float
 from seqc.ops.resize import along_space, weights
 
@@ -28,7 +28,8 @@ class Resize(Op):
     antialias: bool = False
 
     def infer(self, x: Type) -> Type:
-        check_float(self, x)
+        if self.interpolation != "nearest":
+            check_float(self, x)
         if x.rank != len(self.size) + 2:
             raise ShapeError(f"Resize to {self.size} needs a rank-{len(self.size) + 2} input; got {x}.")
         return x.with_shape((x.shape[0], *self.size, x.shape[-1]))
@@ -83,8 +84,10 @@ def nearest(size: int, wanted: int) -> Array:
 
 
 def resize_image(x: Any, size: Sequence[int], interpolation: str, antialias: bool = False) -> Value:
-    """Returns an image (batch, *space, channels) of the given size, as floats; see `Resize`.
+    """Returns an image (batch, *space, channels) of the given size, as floats if it has several shares; see `Resize`.
 
     `antialias` means nothing where the nearest element is taken.
     """
-    return apply(Resize(tuple(size), interpolation, antialias and interpolation != "nearest"), as_float(x))
+    if interpolation == "nearest":
+        return apply(Resize(tuple(size), interpolation), as_value(x))
+    return apply(Resize(tuple(size), interpolation, antialias), as_float(x))

@@ -36,7 +36,7 @@ def affine_transform(
 
     Args:
         images: (height, width, channels), or (batch, height, width, channels).
-        transform: a0, a1, a2, b0, b1, b2, c0, c1; eight numbers, or (batch, 8).
+        transform: a0, a1, a2, b0, b1, b2, c0, c1; eight numbers, or (batch, 8), or (1, 8) for all images.
         interpolation: "bilinear" or "nearest".
         fill_mode: what there is beyond an image: "constant" for `fill_value`, "nearest" for the border, "wrap" for the
         image again, "reflect" and "mirror" for the image mirrored at its edge and at its last elements.
@@ -52,10 +52,9 @@ def affine_transform(
     _check(interpolation, fill_mode)
 
     def seen(x: Value) -> Value:
-        every = numbers if maps.type.rank == 2 or x.type.shape[0] == 1 else [_for_each(x, n) for n in numbers]
-        return project(x, every, interpolation, fill_mode, float(fill_value))
+        return project(x, _for_all(x, numbers), interpolation, fill_mode, float(fill_value))
 
-    return with_pictures(images, lambda x: as_computed(x, seen), data_format)
+    return with_pictures(images, lambda x: as_computed(x, seen, moves=interpolation == "nearest"), data_format)
 
 
 def perspective_transform(
@@ -88,10 +87,9 @@ def perspective_transform(
     numbers = homography(end, start)
 
     def seen(x: Value) -> Value:
-        each = [_for_each(x, n) for n in numbers] if start.type.shape[0] == 1 != x.type.shape[0] else numbers
-        return project(x, each, interpolation, "constant", float(fill_value))
+        return project(x, _for_all(x, numbers), interpolation, "constant", float(fill_value))
 
-    return with_pictures(images, lambda x: as_computed(x, seen), data_format)
+    return with_pictures(images, lambda x: as_computed(x, seen, moves=interpolation == "nearest"), data_format)
 
 
 def homography(start: Value, end: Value) -> list[Value]:
@@ -153,7 +151,7 @@ def map_coordinates(
         table = expand_dims(expand_dims(y, 0), -1)
         return squeeze(squeeze(sample(table, places, order, fill_mode, float(fill_value)), -1), 0)
 
-    return as_computed(x, seen)
+    return as_computed(x, seen, moves=order == 0)
 
 
 def elastic_transform(
@@ -184,7 +182,7 @@ def elastic_transform(
         ways = [normal((*_batch_of(x), height, width, 1), seed=other) for other in (seed, _beside(seed))]
         return displaced(x, ways, alpha, spread, int(6 * float(spread)) | 1, interpolation, fill_mode, fill_value)
 
-    return with_pictures(images, lambda x: as_computed(x, moved), data_format)
+    return with_pictures(images, lambda x: as_computed(x, moved, moves=interpolation == "nearest"), data_format)
 
 
 def displaced(
@@ -215,9 +213,11 @@ def displaced(
     return sample(images, [y + down, x + across], ORDERS[interpolation], fill_mode, float(fill_value))
 
 
-def _for_each(images: Value, number: Value) -> Value:
-    """Returns a number (1, 1, 1) for each image (batch, 1, 1)."""
-    return number * ones_like(images[:, :, :1, 0][:, :1])
+def _for_all(images: Value, numbers: Sequence[Value]) -> Sequence[Value]:
+    """Returns the numbers of a map, (batch, 1, 1) each, for each image: that of one map for all of them."""
+    if all(n.type.shape[0] != 1 for n in numbers) or images.type.shape[0] == 1:
+        return numbers
+    return [n * ones_like(images[:, :, :1, 0][:, :1], n.dtype) for n in numbers]
 
 
 def _batch_of(images: Value) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from seqc.errors import ConfigError, ShapeError
 from seqc.graph import dims
 from seqc.graph.ir import Value, as_value, constant
 from seqc.ops._common import as_float
-from seqc.ops._pictures import as_computed, is_first, pair
+from seqc.ops._pictures import as_computed, is_first, pair, windows_of
 from seqc.ops.arithmetic import square
 from seqc.ops.images import conv, conv_transpose
 from seqc.ops.padding import pad
@@ -70,11 +70,18 @@ def space_to_depth(x: Any, block_size: int, data_format: str | None = "channels_
 def _channels_of_windows(value: Value, size: int, first: bool) -> Value:
     """Returns images (batch, height, width, channels), or with channels first, with their blocks as channels."""
     (channels,) = dims.known((value.type.shape[1 if first else 3],))
+    if not value.type.is_float:
+        windows = windows_of(moveaxis(value, 1, -1) if first else value, (size, size), (size, size), (1, 1))
+        axes, lead = ((0, 5, 3, 4, 1, 2), 1) if first else ((0, 1, 2, 3, 4, 5), 3)
+        blocks = transpose(windows, axes)
+        sizes = list(shape(blocks))
+        sizes[lead : lead + 3] = [channels * size * size]
+        return reshape(blocks, tuple(sizes))
     kernel = constant(_windows(channels, (size, size), value.dtype).transpose(1, 2, 3, 0))  # by channel, row and column
     if not first:
         order = np.arange(channels * size * size).reshape(channels, size * size).T.reshape(-1)
         kernel = constant(kernel.numpy()[..., order])
-    return as_computed(value, lambda x: conv(x, kernel, size, data_format="channels_first" if first else None))
+    return conv(value, kernel, size, data_format="channels_first" if first else None)
 
 
 def psnr(x1: Any, x2: Any, max_val: float) -> Value:
@@ -112,11 +119,14 @@ def unfold(
 
     def columns(y: Value) -> Value:
         y = pad(y, ((0, 0), (0, 0), *((n, n) for n in added))) if any(added) else y
+        if not y.type.is_float:
+            windows = windows_of(moveaxis(y, 1, -1), size, pair(stride, "stride"), pair(dilation, "dilation"))
+            return reshape(transpose(windows, (0, 5, 3, 4, 1, 2)), (shape(y)[0], channels * size[0] * size[1], -1))
         kernel = constant(_windows(channels, size, y.dtype).transpose(1, 2, 3, 0))
         found = conv(moveaxis(y, 1, -1), kernel, pair(stride, "stride"), dilation_rate=pair(dilation, "dilation"))
         return moveaxis(reshape(found, (shape(found)[0], -1, channels * size[0] * size[1])), 1, 2)
 
-    return as_computed(value, columns)
+    return columns(value)
 
 
 def fold(

@@ -12,6 +12,7 @@ import numpy as np
 from seqc.errors import DTypeError, ShapeError
 from seqc.graph.batch import batch_axis
 from seqc.graph.ir import Array, BatchRule, Emitter, Op, Sizes, Type, Value, apply
+from seqc.ops._pictures import fill_of
 from seqc.ops.arithmetic import absolute, clip, floor, minimum, mod
 from seqc.ops.creation import arange
 from seqc.ops.elementwise import cast, logical_and, where
@@ -136,7 +137,7 @@ def sample(images: Value, places: Sequence[Value], order: int, fill_mode: str, f
     """Returns what images have at given places.
 
     Args:
-        images: (batch, *space, channels), floats.
+        images: (batch, *space, channels), floats, or numbers of any kind with order 0.
         places: one tensor (batch, *result) of floats for each axis of space, counted in elements from the first.
         order: 0 for the element next to a place, 1 for a mean of the two next to it along each axis.
         fill_mode: what there is beyond an image: "constant" for `fill_value`, "nearest" for the border, "wrap" for the
@@ -161,7 +162,7 @@ def sample(images: Value, places: Sequence[Value], order: int, fill_mode: str, f
                 inside = there if inside is None else logical_and(inside, there)
         found = gather_rows(table, ids)
         if inside is not None:
-            found = where(expand_dims(inside, -1), found, float(fill_value))
+            found = where(expand_dims(inside, -1), found, fill_of(found.dtype, fill_value))
         found = found if share is None else found * cast(expand_dims(share, -1), found.dtype)
         result = found if result is None else result + found
     return present(result)
@@ -197,7 +198,8 @@ def _inside(numbers: Value, size: Size, fill_mode: str) -> Value:
 
 def grid(images: Value) -> tuple[Value, Value]:
     """Returns the columns (1, 1, width) and rows (1, height, 1) of images (batch, height, width, ...), as floats."""
-    rows, columns = (arange(size_of(images, axis), dtype=images.dtype) for axis in (1, 2))
+    dtype = images.dtype if images.type.is_float else "float32"
+    rows, columns = (arange(size_of(images, axis), dtype=dtype) for axis in (1, 2))
     return reshape(columns, (1, 1, -1)), reshape(rows, (1, -1, 1))
 
 
@@ -209,7 +211,7 @@ def project(
     x' = (a x + b y + c) / k and y' = (d x + e y + f) / k, where k = g x + h y + 1.
 
     Args:
-        images: floats.
+        images: floats, or numbers of any kind where the nearest element is taken.
         numbers: a to f, or a to h, each (batch, 1, 1).
         interpolation: "nearest" or "bilinear". fill_mode, fill_value: see `sample`.
     """
