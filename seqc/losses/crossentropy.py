@@ -35,12 +35,8 @@ def binary_crossentropy(
     true, pred = pair("binary_crossentropy", y_true, y_pred)
     check_same_shape("binary_crossentropy", true, pred)
     true = smooth_binary(true, label_smoothing)
-    logits = _undo(Sigmoid, pred, from_logits, "binary_crossentropy")
-    if logits is not None:
-        # log(sigmoid(x)) = x - softplus(x) and log(1 - sigmoid(x)) = -softplus(x)
-        return ops.mean(ops.softplus(logits) - true * logits, axis)
-    p = ops.clip(pred, EPSILON, 1.0 - EPSILON)
-    return ops.mean(ops.negative(true * ops.log(p) + (1.0 - true) * ops.log(1.0 - p)), axis)
+    logits = undo(Sigmoid, pred, from_logits, "binary_crossentropy")
+    return ops.mean(binary_values(true, pred, logits), axis)
 
 
 @known("losses")
@@ -186,6 +182,15 @@ def warn_of_one_class(who: str, pred: Value) -> None:
         )
 
 
+def binary_values(true: Value, pred: Value, logits: Value | None) -> Value:
+    """Returns the binary crossentropy of each element: of logits, or of probabilities `pred` where there are none."""
+    if logits is not None:
+        # log(sigmoid(x)) = x - softplus(x) and log(1 - sigmoid(x)) = -softplus(x)
+        return ops.softplus(logits) - true * logits
+    p = ops.clip(pred, EPSILON, 1.0 - EPSILON)
+    return ops.negative(true * ops.log(p) + (1.0 - true) * ops.log(1.0 - p))
+
+
 def smooth_binary(true: Value, share: float) -> Value:
     """Returns labels (0 or 1) moved towards 1/2 by a share."""
     return true * (1.0 - share) + 0.5 * share if share else true
@@ -199,7 +204,7 @@ def smooth_categorical(true: Value, share: float, axis: int) -> Value:
     return true * (1.0 - share) + share / len_of_axis(true, axis, "categorical_crossentropy")
 
 
-def _undo(kind: type, pred: Value, from_logits: bool, who: str) -> Value | None:
+def undo(kind: type, pred: Value, from_logits: bool, who: str) -> Value | None:
     """Returns the logits, where predictions are given as such or were made from them by the last operation.
 
     Working from them keeps the gradient alive where a probability rounds to 0 or 1.
@@ -215,6 +220,6 @@ def _undo(kind: type, pred: Value, from_logits: bool, who: str) -> Value | None:
 
 
 def _logits(pred: Value, from_logits: bool, axis: int, who: str) -> Value | None:
-    """Returns the logits of a softmax along the class axis, where there are any; see `_undo`."""
+    """Returns the logits of a softmax along the class axis, where there are any; see `undo`."""
     same_axis = isinstance(pred.op, Softmax) and pred.op.axis == normalize_axis(who, axis, pred.ndim)
-    return _undo(Softmax, pred, from_logits, who) if same_axis or from_logits else None
+    return undo(Softmax, pred, from_logits, who) if same_axis or from_logits else None
