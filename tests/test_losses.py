@@ -381,6 +381,21 @@ def test_classes_lie_along_the_axis_of_the_loss() -> None:
         losses.check_labels(first, np.array([[2, 0, 1]]), (None, 2, 3))
 
 
+@pytest.mark.parametrize("y", [[0, 3], [0, -1], [[0], [3]]], ids=str)
+def test_losses_and_metrics_called_by_hand_refuse_labels_that_are_no_class(y: Any) -> None:
+    p, labels = np.array([[0.2, 0.3, 0.5], [0.1, 0.1, 0.8]], "float32"), np.array(y)
+    calls: list[Any] = [
+        SPARSE,
+        losses.sparse_categorical_crossentropy,
+        keras.metrics.SparseCategoricalCrossentropy(),
+    ]
+    for call in calls:
+        with pytest.raises(DataError, match="needs labels from 0 to 2"):
+            call(labels, p)
+    ignoring = losses.SparseCategoricalCrossentropy(ignore_class=int(labels.flat[1]))
+    assert number(ignoring(labels, p)) == pytest.approx(-np.log(0.2), rel=1e-5)
+
+
 # -- numbers at the edges ------------------------------------------------------------------------------------------
 
 

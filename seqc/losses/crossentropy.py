@@ -9,7 +9,14 @@ from seqc.epsilon import EPSILON
 from seqc.graph.ir import Value
 from seqc.known_classes import known
 from seqc.losses.base import tensor
-from seqc.losses.label_shapes import check_same_shape, class_numbers, len_of_axis, pair, valid_labels
+from seqc.losses.label_shapes import (
+    check_known_classes,
+    check_same_shape,
+    class_numbers,
+    len_of_axis,
+    pair,
+    valid_labels,
+)
 from seqc.losses.named import loss_function
 from seqc.losses.wrapper import MEAN, LossFunctionWrapper
 from seqc.ops._common import normalize_axis
@@ -123,11 +130,12 @@ def sparse_categorical_crossentropy(
         ignore_class: a label whose loss is 0. axis: the class axis.
 
     Raises:
-        DataError: the shapes do not fit.
+        DataError: the shapes do not fit, or labels known by now name no class.
     """
     pred = tensor(y_pred)
     who = "sparse_categorical_crossentropy"
     true = class_numbers(who, y_true, pred, axis)
+    check_known_classes(who, true, pred, axis, ignore_class)
     logits = _logits(pred, from_logits, axis, who)
     if logits is None:  # logits that a softmax makes these probabilities of, finite where all of them are 0
         logits = ops.log(ops.clip(pred, EPSILON, 1.0 - EPSILON))
