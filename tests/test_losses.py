@@ -381,6 +381,21 @@ def test_classes_lie_along_the_axis_of_the_loss() -> None:
         losses.check_labels(first, np.array([[2, 0, 1]]), (None, 2, 3))
 
 
+@pytest.mark.parametrize("y", [[0, 3], [0, -1], [[0], [3]]], ids=str)
+def test_losses_and_metrics_called_by_hand_refuse_labels_that_are_no_class(y: Any) -> None:
+    p, labels = np.array([[0.2, 0.3, 0.5], [0.1, 0.1, 0.8]], "float32"), np.array(y)
+    calls: list[Any] = [
+        SPARSE,
+        losses.sparse_categorical_crossentropy,
+        keras.metrics.SparseCategoricalCrossentropy(),
+    ]
+    for call in calls:
+        with pytest.raises(DataError, match="needs labels from 0 to 2"):
+            call(labels, p)
+    ignoring = losses.SparseCategoricalCrossentropy(ignore_class=int(labels.flat[1]))
+    assert number(ignoring(labels, p)) == pytest.approx(-np.log(0.2), rel=1e-5)
+
+
 # -- numbers at the edges ------------------------------------------------------------------------------------------
 
 
@@ -407,6 +422,32 @@ def test_half_precision_outputs_are_computed_in_single_precision() -> None:
     value = losses.MeanSquaredError()(np.zeros((1, 1)), np.full((1, 1), 300.0, "float16"))
     assert value.dtype == "float32"
     assert number(value) == 90000.0
+
+
+# Loss and gradient by the logit, as Keras 3.15.1 has them on TensorFlow; its gradients with gamma=0 are NaN.
+@pytest.mark.parametrize(
+    ("logit", "label", "options", "expected", "slope"),
+    [
+        (-20.0, 1.0, {}, 20.0, -1.0),
+        (-40.0, 1.0, {}, 40.0, -1.0),
+        (-3.0, 1.0, {}, 2.7663, -1.127),
+        (40.0, 1.0, {}, 0.0, 0.0),
+        (60.0, 0.0, {}, 60.0, 1.0),
+        (-40.0, 1.0, {"label_smoothing": 0.1}, 34.295, -0.857),
+        (-40.0, 1.0, {"apply_class_balancing": True, "alpha": 0.7}, 28.0, -0.7),
+        (60.0, 0.0, {"gamma": 0.0}, 60.0, 1.0),
+        (-40.0, 0.0, {"gamma": 0.0}, 0.0, 0.0),
+    ],
+)
+@pytest.mark.parametrize("from_logits", [False, True], ids=["sigmoid", "logits"])
+def test_focal_crossentropy_of_sure_mistakes_has_a_gradient(
+    logit: float, label: float, options: dict[str, Any], expected: float, slope: float, from_logits: bool
+) -> None:
+    x = constant(np.array([[logit]], "float32"))
+    loss = losses.BinaryFocalCrossentropy(from_logits=from_logits, **options)
+    value = loss([[label]], x if from_logits else keras.ops.sigmoid(x))
+    assert number(value) == pytest.approx(expected, abs=2e-4)
+    assert number(gradients(value, [x])[0]) == pytest.approx(slope, abs=1e-3)
 
 
 # -- pairs of embeddings -------------------------------------------------------------------------------------------

@@ -125,6 +125,31 @@ def test_results_of_a_models_own_meet_the_labels_of_their_names() -> None:
     assert found["alpha_loss"] == pytest.approx(float(np.mean(abs(given["alpha"] - y["alpha"]))), rel=1e-5)
 
 
+# As in Keras 3.15.1, which refuses the same of a model that gives a list.
+@pytest.mark.parametrize("make", [model, Own])
+@pytest.mark.parametrize("partly", [False, True], ids=["all labels", "labels of one"])
+def test_losses_may_leave_out_outputs_of_a_dictionary(make: Any, partly: bool) -> None:
+    made, x, zeta = make(), {"zin": Z, "ain": A}, numbers(3, 2)
+    made.compile("sgd", {"zeta": "mse"}, loss_weights={"zeta": 2.0}, metrics={"zeta": ["mae"]})
+    given = made.predict(x, verbose=0)
+    y, weight = {"zeta": zeta} | ({} if partly else {"alpha": given["alpha"]}), A[:, 0] ** 2
+    found = made.evaluate(x, y, sample_weight={"zeta": weight}, verbose=0, return_dict=True)
+    assert found == {
+        "loss": pytest.approx(2 * np.mean(np.mean((given["zeta"] - zeta) ** 2, 1) * weight), rel=1e-5),
+        "zeta_mae": pytest.approx(np.mean(abs(given["zeta"] - zeta)), rel=1e-5),
+    }
+    before = [w.copy() for name in ("zeta", "alpha") for w in layer_of(made, name).get_weights()]
+    history = made.fit(x, y, verbose=0, validation_data=(x, y)).history
+    assert list(history) == ["loss", "val_loss", "val_zeta_mae", "zeta_mae"]
+    after = [w for name in ("zeta", "alpha") for w in layer_of(made, name).get_weights()]
+    moved = [not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+    assert moved == [True, True, False, False]
+
+
+def layer_of(made: Any, name: str) -> Any:
+    return getattr(made, name) if isinstance(made, Own) else made.get_layer(name)
+
+
 class Pair(layers.Layer):
     def call(self, x: Any) -> Any:
         return {"b": x * 2.0, "a": x + 1.0}

@@ -9,7 +9,14 @@ from seqc.epsilon import EPSILON
 from seqc.graph.ir import Value
 from seqc.known_classes import known
 from seqc.losses.base import tensor
-from seqc.losses.label_shapes import check_same_shape, class_numbers, len_of_axis, pair, valid_labels
+from seqc.losses.label_shapes import (
+    check_known_classes,
+    check_same_shape,
+    class_numbers,
+    len_of_axis,
+    pair,
+    valid_labels,
+)
 from seqc.losses.named import loss_function
 from seqc.losses.wrapper import MEAN, LossFunctionWrapper
 from seqc.ops._common import normalize_axis
@@ -35,12 +42,8 @@ def binary_crossentropy(
     true, pred = pair("binary_crossentropy", y_true, y_pred)
     check_same_shape("binary_crossentropy", true, pred)
     true = smooth_binary(true, label_smoothing)
-    logits = _undo(Sigmoid, pred, from_logits, "binary_crossentropy")
-    if logits is not None:
-        # log(sigmoid(x)) = x - softplus(x) and log(1 - sigmoid(x)) = -softplus(x)
-        return ops.mean(ops.softplus(logits) - true * logits, axis)
-    p = ops.clip(pred, EPSILON, 1.0 - EPSILON)
-    return ops.mean(ops.negative(true * ops.log(p) + (1.0 - true) * ops.log(1.0 - p)), axis)
+    logits = undo(Sigmoid, pred, from_logits, "binary_crossentropy")
+    return ops.mean(binary_values(true, pred, logits), axis)
 
 
 @known("losses")
@@ -127,11 +130,12 @@ def sparse_categorical_crossentropy(
         ignore_class: a label whose loss is 0. axis: the class axis.
 
     Raises:
-        DataError: the shapes do not fit.
+        DataError: the shapes do not fit, or labels known by now name no class.
     """
     pred = tensor(y_pred)
     who = "sparse_categorical_crossentropy"
     true = class_numbers(who, y_true, pred, axis)
+    check_known_classes(who, true, pred, axis, ignore_class)
     logits = _logits(pred, from_logits, axis, who)
     if logits is None:  # logits that a softmax makes these probabilities of, finite where all of them are 0
         logits = ops.log(ops.clip(pred, EPSILON, 1.0 - EPSILON))
@@ -186,6 +190,15 @@ def warn_of_one_class(who: str, pred: Value) -> None:
         )
 
 
+def binary_values(true: Value, pred: Value, logits: Value | None) -> Value:
+    """Returns the binary crossentropy of each element: of logits, or of probabilities `pred` where there are none."""
+    if logits is not None:
+        # log(sigmoid(x)) = x - softplus(x) and log(1 - sigmoid(x)) = -softplus(x)
+        return ops.softplus(logits) - true * logits
+    p = ops.clip(pred, EPSILON, 1.0 - EPSILON)
+    return ops.negative(true * ops.log(p) + (1.0 - true) * ops.log(1.0 - p))
+
+
 def smooth_binary(true: Value, share: float) -> Value:
     """Returns labels (0 or 1) moved towards 1/2 by a share."""
     return true * (1.0 - share) + 0.5 * share if share else true
@@ -199,7 +212,7 @@ def smooth_categorical(true: Value, share: float, axis: int) -> Value:
     return true * (1.0 - share) + share / len_of_axis(true, axis, "categorical_crossentropy")
 
 
-def _undo(kind: type, pred: Value, from_logits: bool, who: str) -> Value | None:
+def undo(kind: type, pred: Value, from_logits: bool, who: str) -> Value | None:
     """Returns the logits, where predictions are given as such or were made from them by the last operation.
 
     Working from them keeps the gradient alive where a probability rounds to 0 or 1.
@@ -215,6 +228,6 @@ def _undo(kind: type, pred: Value, from_logits: bool, who: str) -> Value | None:
 
 
 def _logits(pred: Value, from_logits: bool, axis: int, who: str) -> Value | None:
-    """Returns the logits of a softmax along the class axis, where there are any; see `_undo`."""
+    """Returns the logits of a softmax along the class axis, where there are any; see `undo`."""
     same_axis = isinstance(pred.op, Softmax) and pred.op.axis == normalize_axis(who, axis, pred.ndim)
-    return _undo(Softmax, pred, from_logits, who) if same_axis or from_logits else None
+    return undo(Softmax, pred, from_logits, who) if same_axis or from_logits else None

@@ -10,10 +10,11 @@ from seqc.errors import ConfigError
 from seqc.graph.ir import Value
 from seqc.known_classes import known
 from seqc.losses.base import tensor
-from seqc.losses.crossentropy import smooth_binary, smooth_categorical, warn_of_one_class
+from seqc.losses.crossentropy import binary_values, smooth_binary, smooth_categorical, undo, warn_of_one_class
 from seqc.losses.label_shapes import check_same_shape, class_numbers, len_of_axis, pair
 from seqc.losses.named import loss_function
 from seqc.losses.wrapper import MEAN, LossFunctionWrapper
+from seqc.ops.nonlinear import Sigmoid
 
 
 @loss_function()
@@ -38,9 +39,10 @@ def binary_focal_crossentropy(
     true, pred = pair("binary_focal_crossentropy", y_true, y_pred)
     check_same_shape("binary_focal_crossentropy", true, pred)
     true = smooth_binary(true, label_smoothing)
+    # With from_logits, what a sigmoid gave is taken for logits, as in Keras.
+    logits = pred if from_logits else undo(Sigmoid, pred, False, "binary_focal_crossentropy")
     pred = ops.sigmoid(pred) if from_logits else pred
-    p = ops.clip(pred, EPSILON, 1.0 - EPSILON)
-    values = ops.negative(true * ops.log(p) + (1.0 - true) * ops.log(1.0 - p))
+    values = binary_values(true, pred, logits)
     right = true * pred + (1.0 - true) * (1.0 - pred)
     values = ops.power(1.0 - right, gamma) * values
     if apply_class_balancing:

@@ -11,7 +11,9 @@ from typing import Any
 
 from seqc import ops
 from seqc.errors import DataError
-from seqc.graph.ir import Value
+from seqc.graph.eager import evaluate_eagerly, is_known
+from seqc.graph.ir import Array, Value
+from seqc.graph.tracing import current_trace
 from seqc.losses.base import squeeze_or_expand_to_same_rank, tensor
 from seqc.losses.shapes import broadcast, clash, misfit, shown
 from seqc.ops._common import normalize_axis
@@ -166,3 +168,36 @@ def class_numbers(who: str, y_true: Any, pred: Value, axis: int) -> Value:
             f"shape {shown(pred.type.shape)}; got labels of shape {shown(true.type.shape)}.{hint}",
         )
     return ops.cast(true, "int32")
+
+
+def check_classes(who: str, labels: Array, classes: int | None) -> None:
+    """Raises DataError where numbers are none of the classes, which None says nothing of."""
+    if labels.size == 0 or classes is None:
+        return
+    low, high = labels.min(), labels.max()
+    if low >= 0 and high < classes:
+        return
+    if classes == 1:
+        raise DataError(
+            f"Loss '{who}' needs one unit per class, and the output has one; got labels up to {int(high)}. For "
+            "two classes use loss='binary_crossentropy' with activation='sigmoid'; for more give the last layer "
+            f"{max(int(high) + 1, 2)} units."
+        )
+    raise DataError(
+        f"Loss '{who}' needs labels from 0 to {classes - 1}, because the output has {classes} classes; got "
+        f"{int(low if low < 0 else high)}. Number the classes from 0, give the last layer "
+        f"{max(int(high) + 1, classes)} units, or leave a label out with "
+        "SparseCategoricalCrossentropy(ignore_class=...)."
+    )
+
+
+def check_known_classes(who: str, true: Value, pred: Value, axis: int, ignored: int | None) -> None:
+    """Checks class numbers that are numbers already, outside of any graph; what is fitted was checked before.
+
+    Raises:
+        DataError: there is no such class.
+    """
+    classes = pred.type.shape[normalize_axis(who, axis, pred.ndim)]
+    if current_trace() is None and is_known(true) and isinstance(classes, int):
+        labels = evaluate_eagerly(true)
+        check_classes(who, labels if ignored is None else labels[labels != ignored], classes)

@@ -10,6 +10,7 @@ from seqc.errors import DataError
 from seqc.graph.ir import Array
 from seqc.losses.crossentropy import binary_crossentropy, sparse_categorical_crossentropy
 from seqc.losses.focal import binary_focal_crossentropy
+from seqc.losses.label_shapes import check_classes
 from seqc.losses.sequences import ctc
 from seqc.ops._common import normalize_axis
 
@@ -86,17 +87,4 @@ def _check_classes(loss: Any, y: Any, output_shape: tuple[int | None, ...]) -> N
     if np.issubdtype(labels.dtype, np.floating) and not np.array_equal(labels, np.trunc(labels)):
         found = labels[labels != np.trunc(labels)].flat[0]
         raise DataError(f"Loss '{name}' needs labels that are whole numbers, one class each; got {found}.")
-    low, high = labels.min(), labels.max()
-    if classes is not None and not (low >= 0 and high < classes):
-        found = low if low < 0 else high
-        if classes == 1:
-            raise DataError(
-                f"Loss '{name}' needs one unit per class, and the output has one; got labels up to {int(high)}. For "
-                "two classes use loss='binary_crossentropy' with activation='sigmoid'; for more give the last layer "
-                f"{max(int(high) + 1, 2)} units."
-            )
-        raise DataError(
-            f"Loss '{name}' needs labels from 0 to {classes - 1}, because the output has {classes} classes; got "
-            f"{int(found)}. Number the classes from 0, give the last layer {max(int(high) + 1, classes)} units, or "
-            "leave a label out with SparseCategoricalCrossentropy(ignore_class=...)."
-        )
+    check_classes(name, labels, classes)

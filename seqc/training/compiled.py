@@ -42,7 +42,7 @@ class Compiled:
         self.given_loss, self.given_metrics, self.given_weighted = loss, metrics_list, weighted_metrics
         self.loss_weights, self._keyed = loss_weights, keyed
         self.shown_loss = loss  # which a model may replace, for a step of its own
-        self.heads = make_heads(outputs, loss, loss_weights, metrics_list, weighted_metrics, form)
+        self.heads = make_heads(outputs, loss, loss_weights, metrics_list, weighted_metrics, form, keyed)
         self.loss_tracker = metrics.Mean(name="loss")
         self.resolved = False
         # The metrics by the names they have in logs, the loss first.

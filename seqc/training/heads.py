@@ -163,13 +163,14 @@ def says_several(loss: Any = None, loss_weights: Any = None, **groups: Any) -> b
 
 
 def make_heads(
-    names: Sequence[str], loss: Any, factors: Any, unweighted: Any, weighted: Any, form: Any = None
+    names: Sequence[str], loss: Any, factors: Any, unweighted: Any, weighted: Any, form: Any = None, keyed: bool = False
 ) -> list[Head]:
     """Returns the outputs of a model with what `compile` says of each.
 
     Args:
         names: of the outputs. loss, factors, unweighted, weighted: as `compile` takes them.
         form: of what a model gives whose outputs have no names but the keys of a dictionary; None if all have.
+        keyed: whether they are given as a dictionary, of which the losses may leave some out, as in Keras.
 
     Raises:
         ConfigError: they are not as many as outputs, or name others, or something is not understood.
@@ -183,7 +184,7 @@ def make_heads(
         own = _listed(unweighted, "metrics"), _listed(weighted, "weighted_metrics")
         return [Head("", _one_loss(loss), _one_factor(factors), *own)]
     every = _is_one_loss(loss)
-    each = [loss] * len(names) if every else _per_output(loss, names, "loss", complete=True)
+    each = [loss] * len(names) if every else _per_output(loss, names, "loss", complete=not keyed)
     scales = _per_output(factors, names, "loss_weights")
     groups = [
         _per_output(given, names, kind) for given, kind in ((unweighted, "metrics"), (weighted, "weighted_metrics"))
