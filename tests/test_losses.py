@@ -397,6 +397,12 @@ def test_cosine_similarity_of_a_zero_vector_is_zero_and_its_gradient_finite() ->
     assert np.isfinite(np.asarray(gradients(value, [pred])[0])).all()
 
 
+@pytest.mark.parametrize(("length", "expected"), [(1e-7, -0.8), (1e-9, -0.01789), (1e-11, -0.00018)])
+def test_cosine_similarity_takes_vectors_for_no_shorter_than_keras_does(length: float, expected: float) -> None:
+    pred = np.array([[2.0, 1.0]], "float32") * np.float32(length)
+    assert number(losses.CosineSimilarity()(np.array([[1.0, 2.0]]), pred)) == pytest.approx(expected, rel=1e-2)
+
+
 @pytest.mark.parametrize("q", [0.0, 1.0, -0.5])
 def test_exponent_of_the_generalized_crossentropy_lies_between_zero_and_one(q: float) -> None:
     with pytest.raises(ConfigError, match=r"q must be in the interval \(0, 1\)"):
