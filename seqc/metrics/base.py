@@ -67,7 +67,8 @@ class Metric(Keeper):
         """Makes a variable that is part of the metric's state.
 
         Args:
-            shape, initializer, dtype, name: of the variable. aggregation: accepted for Keras's sake; there is one device.
+            shape, initializer, dtype, name: of the variable.
+            aggregation: accepted for Keras's sake; there is one device.
         """
         dtype, name = dtype or self.dtype, name or "variable"
         file_scope.reserve_free(shape, np.dtype(dtype).itemsize, f"state '{name}' of metric '{self.name}'")
