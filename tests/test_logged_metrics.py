@@ -31,6 +31,77 @@ def fitted(model: Any, x: Any = X, y: Any = Y, **settings: Any) -> dict[str, Any
     return {name: [round(float(value), 5) for value in values] for name, values in history.items()}
 
 
+# -- metrics that give arrays ------------------------------------------------------------------------------------------
+
+
+class Totals(keras.metrics.Metric):
+    """The sums of predictions and labels: its result is its state."""
+
+    def __init__(self, name: str = "totals") -> None:
+        super().__init__(name=name)
+        self.sums = self.add_variable((2,), "zeros", name="sums")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        self.sums.assign_add(ops.stack([ops.sum(y_pred), ops.sum(y_true)]))
+
+    def result(self) -> Any:
+        return self.sums
+
+
+class Kept(keras.callbacks.Callback):
+    def __init__(self) -> None:
+        super().__init__()
+        self.logs: list[Any] = []
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.logs.append(logs["totals"])
+
+
+@pytest.mark.parametrize("executor", ["tiled", "naive"])
+def test_arrays_in_logs_stay_as_they_were_logged(executor: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQC_EXECUTOR", executor)
+    positives = keras.metrics.TruePositives([0.2, 0.7], name="positives")
+    model = compiled(keras.Sequential([keras.Input((2,)), dense()]), rate=0.0, metrics=[Totals(), positives])
+    kept = Kept()
+    settings: dict[str, Any] = {"batch_size": 3, "shuffle": False, "verbose": 0}
+    history = model.fit(X, Y, epochs=2, validation_data=(X[:3], Y[:3]), callbacks=[kept], **settings).history
+    whole, part = [Y.sum()] * 2, [Y[:3].sum()] * 2
+    np.testing.assert_allclose(history["totals"], [whole] * 2, rtol=1e-5)
+    np.testing.assert_allclose(history["val_totals"], [part] * 2, rtol=1e-5)
+    np.testing.assert_allclose(history["positives"], [[5, 4]] * 2)
+    np.testing.assert_allclose(kept.logs, [part, whole] * 2, rtol=1e-5)
+    first, second = (model.evaluate(X[:n], Y[:n], verbose=0, return_dict=True)["totals"] for n in (6, 3))
+    np.testing.assert_allclose([first, second], [whole, part], rtol=1e-5)
+
+
+class Vectors(keras.Model):
+    """Logs an array that its step makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = dense()
+
+    def call(self, inputs: Any) -> Any:
+        return self.layer(inputs)
+
+    def train_step(self, data: Any) -> Any:
+        x, y = data
+        with keras.GradientTape() as tape:
+            loss = ops.mean(ops.square(y - self(x, training=True)))
+        self.optimizer.apply_gradients(
+            zip(tape.gradient(loss, self.trainable_variables), self.trainable_variables, strict=True)
+        )
+        return {"loss": loss, "vector": ops.stack([self.layer.kernel[0, 0], ops.sum(y)])}
+
+
+def test_arrays_that_a_step_of_ones_own_logs_stay_as_they_were() -> None:
+    model = compiled(Vectors(), loss=None)
+    history = model.fit(X, 2 * Y, epochs=3, batch_size=6, shuffle=False, verbose=0).history
+    weights = [w for w, _ in history["vector"]]
+    assert weights == sorted(weights)
+    assert len(set(weights)) == 3
+
+
 # -- metrics that give a dictionary ------------------------------------------------------------------------------------
 
 

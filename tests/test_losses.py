@@ -204,6 +204,19 @@ def test_softmax_before_the_loss_is_undone_so_that_saturated_outputs_learn() -> 
     np.testing.assert_allclose(np.asarray(gradients(loss, [logits])[0]), [[1.0, 0.0, -1.0]], atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "function", [losses.sparse_categorical_crossentropy, ops.sparse_categorical_crossentropy], ids=["loss", "op"]
+)
+def test_classes_ruled_out_by_minus_infinity_neither_spoil_the_loss_nor_its_gradient(function: Any) -> None:
+    low = -np.inf
+    logits = constant(np.array([[1, 2, low], [0.5, low, 0.2], [low, 1, 1]], "float32"))
+    values = function(np.array([0, 2, 0]), logits, from_logits=True)
+    slope = np.asarray(gradients(ops.sum(values), [logits])[0])  # before numbers are asked for, see below
+    np.testing.assert_allclose(np.asarray(values), [1.313262, 0.854355, np.inf], rtol=1e-5)
+    p, q = 0.7310586, 0.5744425
+    np.testing.assert_allclose(slope, [[-p, p, 0], [q, 0, -q], [-1, 0.5, 0.5]], atol=1e-6)
+
+
 def test_softmax_along_another_axis_is_kept() -> None:
     logits = constant(np.array([[1.0, 2.0], [3.0, 0.5]], "float32"))
     onehot, by_column = np.eye(2, dtype="float32"), ops.softmax(logits, 0)
@@ -408,8 +421,16 @@ def test_hinge_reads_zeros_and_ones_as_signs_and_leaves_other_labels() -> None:
 def test_cosine_similarity_of_a_zero_vector_is_zero_and_its_gradient_finite() -> None:
     pred = constant(np.zeros((1, 3), "float32"))
     value = losses.CosineSimilarity()(np.ones((1, 3)), pred)
+    slope = np.asarray(gradients(value, [pred])[0])  # before numbers are asked for: constants stand for them then
+    assert np.isfinite(slope).all()
+    assert slope.any()
     assert number(value) == 0.0
-    assert np.isfinite(np.asarray(gradients(value, [pred])[0])).all()
+
+
+@pytest.mark.parametrize(("length", "expected"), [(1e-7, -0.8), (1e-9, -0.01789), (1e-11, -0.00018)])
+def test_cosine_similarity_takes_vectors_for_no_shorter_than_keras_does(length: float, expected: float) -> None:
+    pred = np.array([[2.0, 1.0]], "float32") * np.float32(length)
+    assert number(losses.CosineSimilarity()(np.array([[1.0, 2.0]]), pred)) == pytest.approx(expected, rel=1e-2)
 
 
 @pytest.mark.parametrize("q", [0.0, 1.0, -0.5])

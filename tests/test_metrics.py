@@ -141,6 +141,16 @@ def test_own_class_with_other_metrics_inside_reports_and_resets_all_state() -> N
     assert [number(v) for v in metric.variables] == [0.0, 0.0, 0.0]
 
 
+def test_arguments_of_variables_stand_in_the_order_of_keras() -> None:
+    metric = metrics.Mean()
+    made = [
+        metric.add_variable((2,), "ones", "float64", "mean", "one"),
+        metric.add_variable((2,), "ones", dtype="float64", aggregation="sum", name="one"),
+        metric.add_weight((2,), "ones", "float64", "one"),
+    ]
+    assert [(v.name, v.dtype, v.shape, v.numpy().tolist()) for v in made] == [("one", "float64", (2,), [1.0, 1.0])] * 3
+
+
 def test_class_without_its_methods_says_so() -> None:
     with pytest.raises(NotImplementedError, match="Metric does not define update_state"):
         metrics.Metric().update_state([1.0], [1.0])
@@ -243,6 +253,25 @@ def test_top_k_counts_ties_with_the_last_place_as_hits() -> None:
     assert number(metrics.SparseTopKCategoricalAccuracy(k=1)([1], scores)) == 0.0
 
 
+@pytest.mark.parametrize(
+    ("scores", "label", "k", "hit"),
+    [
+        ([1.0, 2.0, -np.inf], 0, 1, 0.0),
+        ([1.0, 2.0, -np.inf], 1, 1, 1.0),
+        ([1.0, 2.0, -np.inf], 2, 3, 0.0),
+        ([1.0, np.inf, 0.0], 0, 1, 0.0),
+        ([1.0, np.inf, 0.0], 1, 1, 0.0),
+        ([np.nan] * 3, 0, 1, 0.0),
+        ([-3.0, -2.0, -1.0], 7, 3, 0.0),
+    ],
+)
+def test_top_k_hits_finite_scores_of_classes_only(scores: list[float], label: int, k: int, hit: float) -> None:
+    pred = np.array([scores], "float32")
+    assert number(metrics.SparseTopKCategoricalAccuracy(k=k)([label], pred)) == hit
+    if label < 3:
+        assert number(metrics.TopKCategoricalAccuracy(k=k)(np.eye(3)[[label]], pred)) == hit
+
+
 def test_sorted_ids_are_searched_for_the_label() -> None:
     metric = metrics.SparseTopKCategoricalAccuracy(k=2, from_sorted_ids=True)
     assert number(metric([3, 3], [[3.0, 1.0, 0.0], [0.0, 1.0, 3.0]])) == 0.5
@@ -314,6 +343,27 @@ def test_class_id_needs_classes() -> None:
         metrics.Precision(class_id=1).update_state([0.0, 1.0], [0.5, 0.5])
 
 
+CLASS_METRICS = [
+    (metrics.Precision, ()),
+    (metrics.Recall, ()),
+    (metrics.SensitivityAtSpecificity, (0.5,)),
+    (metrics.PrecisionAtRecall, (0.5,)),
+]
+
+
+@pytest.mark.parametrize(("kind", "options"), CLASS_METRICS)
+def test_class_id_counts_from_the_end_where_it_is_negative_and_is_one_of_the_classes(kind: Any, options: Any) -> None:
+    labels = np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
+    scores = np.array([[0.1, 0.2, 0.9], [0.9, 0.3, 0.6], [0.8, 0.7, 0.7]], "float32")
+    for negative in (-1, -2, -3):
+        found = number(kind(*options, class_id=negative)(labels, scores))
+        assert found == number(kind(*options, class_id=negative + 3)(labels, scores))
+        assert found > 0 or negative == -3
+    for beyond in (3, -4):
+        with pytest.raises(DataError, match=f"class_id={beyond} is none of the 3 classes"):
+            kind(*options, class_id=beyond).update_state(labels, scores)
+
+
 def test_area_under_the_curve_of_a_perfect_and_a_reversed_ranking() -> None:
     labels, scores = np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.1, 0.2, 0.8, 0.9])
     assert number(metrics.AUC()(labels, scores)) == pytest.approx(1.0)
@@ -345,6 +395,18 @@ def test_result_before_the_number_of_columns_is_known_is_refused(metric: metrics
 def test_scores_per_column_need_columns(metric: metrics.Metric) -> None:
     with pytest.raises(DataError, match=r"expects 2D inputs with shape \(batch_size, output_dim\)"):
         metric.update_state(np.zeros(3), np.zeros(3))
+
+
+@pytest.mark.parametrize("average", [None, "micro", "macro", "weighted"])
+def test_labels_in_a_row_make_no_table_with_a_column_of_predictions(average: str | None) -> None:
+    metric = metrics.F1Score(average, 0.5)
+    labels, scores = np.array([1.0, 0.0, 1.0]), np.array([[0.9], [0.2], [0.3]], "float32")
+    with pytest.raises(DataError, match="F1Score expects 2D inputs"):
+        metric.update_state(labels, scores)
+    metric.update_state(labels[:, None], scores)
+    assert float(np.squeeze(np.asarray(metric.result()))) == pytest.approx(2 / 3)
+    with pytest.raises(DataError, match="F1Score expects 2D inputs"):  # nor later on
+        metric.update_state(labels, scores)
 
 
 def test_explained_variance_of_labels_that_do_not_vary_is_what_keras_says() -> None:

@@ -143,7 +143,8 @@ def sparse_categorical_crossentropy(
     classes = ops.shape(pred)[axis]  # as many as samples where each is its own class
     # An ignored label is not one of the classes, or is made none, so that its one-hot row is all zero.
     known = true if ignore_class is None else ops.where(valid_labels(true, ignore_class), true, -1)
-    return ops.negative(ops.sum(ops.one_hot(known, classes, axis, pred.dtype) * log_p, axis))
+    # Chosen, not multiplied: 0 times the minus infinity of another class would be no number.
+    return ops.negative(ops.sum(ops.where(ops.one_hot(known, classes, axis, "bool"), log_p, 0.0), axis))
 
 
 @known("losses")

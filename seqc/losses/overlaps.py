@@ -49,7 +49,7 @@ class Poisson(LossFunctionWrapper):
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Value:
     """Returns minus the cosine of the angle between labels and predictions along `axis`."""
     true, pred = pair("cosine_similarity", y_true, y_pred)
-    return ops.negative(ops.sum(_unit(true, axis) * _unit(pred, axis), axis))
+    return ops.negative(ops.sum(ops.normalize(true, axis) * ops.normalize(pred, axis), axis))
 
 
 @known("losses")
@@ -123,9 +123,3 @@ class Tversky(LossFunctionWrapper):
         dtype: Any = None,
     ) -> None:
         super().__init__(tversky, reduction, name, dtype, alpha=alpha, beta=beta, axis=axis)
-
-
-def _unit(x: Value, axis: int) -> Value:
-    """Returns x of length one along `axis`; a zero vector stays zero."""
-    norm = ops.sqrt(ops.maximum(ops.sum(ops.square(x), axis, keepdims=True), 1e-24))
-    return x / norm

@@ -82,13 +82,15 @@ def _one_hot(who: str, y_true: Any, y_pred: Any) -> tuple[Value, Value]:
 
 
 def _in_top_k(true: Value, pred: Value, k: int) -> Value:
-    """Returns 1 where fewer than k predictions are larger than that of the true class."""
+    """Returns 1 where fewer than k predictions are larger than that of the true class, and that one is finite."""
     classes = pred.type.shape[-1]
     if not isinstance(classes, int):
         raise DataError(f"Top-k accuracy needs to know the number of classes, the last axis of {pred.type}.")
-    chosen = ops.sum(ops.one_hot(true, classes, -1, pred.dtype) * pred, -1, keepdims=True)
+    at_class = ops.where(ops.one_hot(true, classes, -1, "bool"), pred, float("-inf"))
+    chosen = ops.max(at_class, -1, keepdims=True)  # of a label that is no class, minus infinity
     better = ops.sum(ops.cast(ops.greater(pred, chosen), "float32"), -1)
-    return ops.cast(ops.less(better, float(k)), "float32")
+    hits = ops.logical_and(ops.less(better, float(k)), ops.isfinite(ops.squeeze(chosen, -1)))
+    return ops.cast(hits, "float32")
 
 
 def _numbers(who: str, y_true: Any, pred: Value) -> Value:

@@ -57,10 +57,20 @@ class Metric(Keeper):
         return self.result()
 
     def add_variable(
-        self, shape: Sequence[int] = (), initializer: Any = "zeros", dtype: str | None = None, name: str = "variable"
+        self,
+        shape: Sequence[int] = (),
+        initializer: Any = "zeros",
+        dtype: str | None = None,
+        aggregation: str | None = "sum",
+        name: str | None = None,
     ) -> Variable:
-        """Makes a variable that is part of the metric's state."""
-        dtype = dtype or self.dtype
+        """Makes a variable that is part of the metric's state.
+
+        Args:
+            shape, initializer, dtype, name: of the variable.
+            aggregation: accepted for Keras's sake; there is one device.
+        """
+        dtype, name = dtype or self.dtype, name or "variable"
         file_scope.reserve_free(shape, np.dtype(dtype).itemsize, f"state '{name}' of metric '{self.name}'")
         start = initializers.get(initializer)(tuple(shape), dtype)
         variable = Variable(np.asarray(start, dtype), name=name, trainable=False)
@@ -68,7 +78,15 @@ class Metric(Keeper):
         self._variables.append(variable)
         return variable
 
-    add_weight = add_variable
+    def add_weight(
+        self,
+        shape: Sequence[int] = (),
+        initializer: Any = "zeros",
+        dtype: str | None = None,
+        name: str | None = None,
+    ) -> Variable:
+        """As `add_variable`, which has one argument more."""
+        return self.add_variable(shape, initializer, dtype, name=name)
 
     @property
     def variables(self) -> list[Variable]:

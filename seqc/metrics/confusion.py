@@ -62,7 +62,7 @@ def decisions(
     if class_id is not None:
         if pred.ndim == 1:
             raise DataError(f"class_id needs predictions (samples, classes); got {pred.type}.")
-        true, pred = true[..., class_id : class_id + 1], pred[..., class_id : class_id + 1]
+        true, pred = (_of_class(x, class_id) for x in (true, pred))
     true = ops.cast(ops.not_equal(true, 0.0), dtype)
     if sample_weight is None:
         return true, pred, ops.ones_like(pred)
@@ -74,6 +74,14 @@ def decisions(
             f"counts decisions of shape {shown(pred.type.shape)}. {one_per_sample(max(pred.ndim - 1, 1))}"
         )
     return true, pred, ops.broadcast_like(weight, pred)
+
+
+def _of_class(x: Value, class_id: int) -> Value:
+    """Returns the column of a class; a negative number counts from the last one."""
+    classes = x.type.shape[-1]
+    if isinstance(classes, int) and not -classes <= class_id < classes:
+        raise DataError(f"class_id={class_id} is none of the {classes} classes, the last axis of {x.type}.")
+    return x[..., class_id : class_id + 1 or None]
 
 
 def _only_top_k(x: Value, k: int) -> Value:

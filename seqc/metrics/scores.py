@@ -77,8 +77,9 @@ class FBetaScore(Metric):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Takes a batch in."""
         true, pred = tensor(y_true, self.dtype), tensor(y_pred, self.dtype)
+        columns = _columns(type(self).__name__, true, pred)
         if not self._sums:
-            shape = () if self.average == "micro" else (_columns(type(self).__name__, true, pred),)
+            shape = () if self.average == "micro" else (columns,)
             names = ("true_positives", "false_positives", "false_negatives", "intermediate_weights")
             self._sums = [self.add_variable(shape, name=name) for name in names]
         chosen = ops.cast(self._chosen(pred), self.dtype)

@@ -10,7 +10,7 @@ from seqc.graph.ir import Value
 from seqc.ops._common import as_float, as_floats
 from seqc.ops.activation import log_sigmoid
 from seqc.ops.arithmetic import clip, negative
-from seqc.ops.elementwise import cast
+from seqc.ops.elementwise import cast, where
 from seqc.ops.gather import one_hot
 from seqc.ops.reduce import log_softmax, sum
 from seqc.ops.shape import squeeze
@@ -64,9 +64,10 @@ def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool 
             "Arguments `target` and `output` must have the same shape up until the last dimension; "
             f"got {true.type} and {pred.type}."
         )
-    chosen = one_hot(true, size_of(pred, axis), axis, pred.dtype)
+    chosen = one_hot(true, size_of(pred, axis), axis, "bool")
     logits = pred if from_logits else log(clip(pred, EPSILON, 1.0 - EPSILON))
-    return negative(sum(chosen * log_softmax(logits, axis), axis))
+    # Chosen, not multiplied: 0 times the minus infinity of another class would be no number.
+    return negative(sum(where(chosen, log_softmax(logits, axis), 0.0), axis))
 
 
 def _same_shape(target: Any, output: Any) -> tuple[Value, Value]:

@@ -198,9 +198,9 @@ def _each(function: Callable[[Any], Any], result: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Returns a single number as a float, several as an array."""
+    """Returns a single number as a float, several as an array of their own: a variable's is written over later."""
     array = np.asarray(value)
-    return float(array) if array.ndim == 0 else array
+    return float(array) if array.ndim == 0 else array.copy()
 
 
 def each_alone(logs: Mapping[str, Any]) -> dict[str, Any]:
