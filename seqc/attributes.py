@@ -66,7 +66,8 @@ class Keeper(Configurable):
             return
         self._contained_variables = held
         gone = {id(v) for v in last} - {id(v) for v in held}
-        self._kept_variables[:] = [v for v in self._kept_variables if id(v) not in gone]
+        if gone:
+            self._keep_only([v for v in self._kept_variables if id(v) not in gone])
         # Of several lists, which are filled in turn, nothing but the variables tells which came first.
         self._keep_new_variables(sorted(held, key=attrgetter("number")))
 
@@ -79,6 +80,10 @@ class Keeper(Configurable):
     def _keep_variable(self, variable: Variable) -> None:
         self._kept_variables.append(variable)
 
+    def _keep_only(self, variables: list[Variable]) -> None:
+        """Forgets all variables but these."""
+        self._kept_variables[:] = variables
+
     def _mark_variables(self) -> tuple[int, set[str]]:
         """Returns what `_forget_variables_since` goes back to."""
         return len(self._variables), set(self.__dict__.get("_holding_attributes", ()))
@@ -87,7 +92,7 @@ class Keeper(Configurable):
         """Forgets the variables that came since, so that they may be made anew."""
         count, holders = mark
         self._look_for_variables()
-        del self._kept_variables[count:]
+        self._keep_only(self._kept_variables[:count])
         mine = self.__dict__
         mine["_holding_attributes"] = {name: None for name in mine.get("_holding_attributes", ()) if name in holders}
         self._contained_variables = self._held_by_attributes(_is_variable)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -398,3 +400,15 @@ def test_a_weight_that_was_not_to_be_learned_keeps_what_is_said_of_it() -> None:
     assert layer.trainable_weights == []
     layer.trainable = True
     assert names(layer.trainable_weights) == ["w", "own", "scale"]
+
+
+def test_what_is_taken_out_of_a_layer_is_free_and_not_pickled() -> None:
+    layer = Tied(_variable(1.0, 5, 3, name="w"), listed=True)
+    size = len(pickle.dumps(layer))
+    layer.kept.append(_variable(1.0, 100, 100, name="more"))
+    assert names(layer.weights) == ["w", "own", "more"]
+    seen = weakref.ref(layer.kept.pop())
+    assert names(layer.weights) == ["w", "own"]
+    gc.collect()
+    assert seen() is None
+    assert len(pickle.dumps(layer)) < size + 100

@@ -93,6 +93,24 @@ def test_places_may_be_those_of_numbers_that_rounding_makes_equal(name: str) -> 
         verification.verify(g, content(wrong), threads=1)
 
 
+@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("mask", [-1e9, 1e9])
+def test_one_number_with_a_large_error_leaves_the_others_their_places(name: str, mask: float) -> None:
+    x = ir.input_value("x", "float32", (40, 64))
+    w = np.random.default_rng(0).normal(size=(64, 5)).astype("f")
+    far = np.array([0, 0, mask, 0, 0], "f")
+    scores = ops.matmul(x, ops.array(w))
+    g = graph(x, PLACES[name](scores + far))
+    array = np.random.default_rng(1).normal(size=(40, 64)).astype("f")
+    low, high = present(Ties(g).near(0, [array]))
+    np.testing.assert_array_equal(low, high)
+    np.testing.assert_array_equal(low, Interpreter(promote_floats(g)).run([array.astype("d")])[0])
+    wrong = graph(x, PLACES[name](scores * np.array([1, 3, 1, 1, 1], "f") + far))
+    if not np.array_equal(Interpreter(wrong).run([array])[0], Interpreter(g).run([array])[0]):
+        with pytest.raises(VerificationError, match="whole numbers"):
+            verification.verify(g, content(wrong), threads=1)
+
+
 def test_a_number_with_errors_beyond_its_borders_is_near_none() -> None:
     x = ir.input_value("x", "float32", (64,))
     g = graph(x, ops.cast(ops.round((x * 10.0 + 1e8) - 1e8), "int32"))

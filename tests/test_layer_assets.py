@@ -137,7 +137,7 @@ def test_a_name_that_could_not_be_read_is_not_written(
     assert not (tmp_path / "m.keras").exists()
 
 
-@pytest.mark.parametrize("name", ["name.txt/below", "deep", "./name.txt", "x" * 300])
+@pytest.mark.parametrize("name", ["name.txt/below", "deep", "./name.txt", "x" * 300, "a/" * 1500 + "b"])
 def test_files_that_cannot_lie_in_a_folder_are_refused(name: str, tmp_path: Path, folders: Path) -> None:
     path = saved(tmp_path / "m.keras")
     with zipfile.ZipFile(path, "a") as archive:

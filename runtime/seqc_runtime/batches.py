@@ -60,7 +60,7 @@ def run_in_chunks(
 def cut_open(step: int, infos: tuple[TensorInfo, ...]) -> tuple[TensorInfo, ...]:
     """`infos` with an open first axis in place of one that the file fixes at `step`, the batch asked for."""
     return tuple(
-        replace(info, shape=(f"batches of {step}", *info.shape[1:])) if info.shape[:1] == (step,) else info
+        replace(info, shape=(f"rows by {step}", *info.shape[1:])) if info.shape[:1] == (step,) else info
         for info in infos
     )
 

@@ -222,6 +222,12 @@ def test_a_file_with_a_fixed_batch_takes_whole_ones() -> None:
         model.predict(rows)
 
 
+def test_time_that_a_file_fixes_is_not_cut_either() -> None:
+    model = seqc_runtime.load(softmax(0, 5, "batch", 3), device="cpu")
+    with pytest.raises(RuntimeInputError, match=r"batch_size cuts along axis 0, and the batch of input 'x' .* another"):
+        model.predict(np.ones((10, 2, 3), np.float32), batch_size=5)
+
+
 def test_time_is_not_cut_where_the_batch_is_another_axis() -> None:
     model = seqc_runtime.load(softmax(0, "time", "batch", 3), device="cpu")
     x = np.random.default_rng(0).standard_normal((7, 5, 3)).astype(np.float32)

@@ -14,7 +14,7 @@ from seqc.graph.ir import Array, Graph, Item, Value, build, input_value
 from seqc.graph.strings import STRING
 from seqc.ops.arithmetic import Ceil, Clip, Floor, Round
 from seqc.ops.elementwise import Cast
-from seqc.ops.reduce import ArgMax
+from seqc.ops.reduce import ArgMax, ArgMin
 from seqc.ops.sorting import TopK
 from seqc.passes.precision import promote_floats
 from seqc.sure import of_kind
@@ -76,14 +76,17 @@ class Ties:
             off += _errors_in_half(self._half, at, truth, arrays)
         off[~np.isfinite(off)] = 0
         exact = op.eval(truth)[1] if isinstance(op, TopK) else np.expand_dims(op.eval(truth), axis)
-        numbers, count = np.take_along_axis(truth, exact, axis), truth.shape[axis]
-        # An error of any number may move all others by a place.
-        limit = off + off.max(axis, keepdims=True)
+        count = truth.shape[axis]
+        # The i-th number lies between the i-th of all less their errors and the i-th of all with them.
+        falling = op.largest if isinstance(op, TopK) else not isinstance(op, ArgMin)
+        below, above = truth - off, truth + off
+        least, most = (np.sort(ends, axis) for ends in (below, above))
+        if falling:
+            least, most = np.flip(least, axis), np.flip(most, axis)
         low, high = exact.copy(), exact.copy()
         for i in range(exact.shape[axis]):
             ith = (*[slice(None)] * axis, slice(i, i + 1))
-            with np.errstate(invalid="ignore"):
-                tied = np.abs(truth - numbers[ith]) < limit
+            tied = (above > least[ith]) & (below < most[ith])
             np.put_along_axis(tied, exact[ith], True, axis)
             low[ith] = np.argmax(tied, axis, keepdims=True)
             high[ith] = count - 1 - np.argmax(np.flip(tied, axis), axis, keepdims=True)

@@ -92,7 +92,8 @@ class WeightOwner(Keeper):
             constraint=constraints.get(constraint),
         )
         variable.path = f"{self.path}/{label}"
-        self._keep_new_variables([variable])
+        self._look_for_variables()
+        self._keep_variable(variable)
         if not self._trainable:  # as in Keras, this is not so of variables that come as attributes
             variable.trainable = False
         return variable
@@ -103,10 +104,15 @@ class WeightOwner(Keeper):
         if variable.trainable:
             self._came_trainable.append(variable)
 
+    def _keep_only(self, variables: list[Variable]) -> None:
+        super()._keep_only(variables)
+        kept = {id(v) for v in variables}
+        self._came_trainable[:] = [v for v in self._came_trainable if id(v) in kept]
+
     def _learned(self) -> list[Variable]:
-        """Returns the variables that were to be learned when the layer got them, and that it has still."""
-        kept = {id(v) for v in self._variables}
-        return [v for v in self._came_trainable if id(v) in kept]
+        """Returns the variables that were to be learned when the layer got them."""
+        self._look_for_variables()
+        return self._came_trainable
 
     @property
     def dtype_policy(self) -> DTypePolicy:

@@ -198,7 +198,7 @@ class Optimizer(OptimizerState):
             callable(learning_rate) and not isinstance(learning_rate, Value)
         ):
             if isinstance(current, Variable):
-                self._kept_variables = [v for v in self._kept_variables if v is not current]
+                self._keep_only([v for v in self._kept_variables if v is not current])
             self._learning_rate = learning_rate
         elif isinstance(current, Variable):
             current.assign(learning_rate)

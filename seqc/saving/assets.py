@@ -14,6 +14,9 @@ from typing import Any
 from seqc.errors import SavingError
 from seqc.layers.base import Layer
 
+# How deep the files of a layer may lie.
+MOST_FOLDERS = 64
+
 
 def written_assets(layers: Iterable[tuple[str, Layer]]) -> dict[str, bytes]:
     """Returns the files that layers write, by path; the folder of each is that of its weights.
@@ -54,6 +57,8 @@ def give_assets(layer: Any, files: Mapping[str, bytes]) -> None:
     with TemporaryDirectory() as root:
         try:
             for name, content in files.items():
+                if name.count("/") >= MOST_FOLDERS:  # they are made one inside another, and each takes a call
+                    raise OSError(f"{name[:40]!r}... lies in more than {MOST_FOLDERS} folders")
                 file = Path(root, name)
                 file.parent.mkdir(parents=True, exist_ok=True)
                 with file.open("xb") as opened:
