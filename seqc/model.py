@@ -228,7 +228,12 @@ class Model(TrainingMethods, OwnCall):
     def save_weights(
         self, filepath: str | PathLike[str], overwrite: bool = True, max_shard_size: float | None = None
     ) -> None:
-        """Writes the weights to a `.weights.h5`, `.npz` or `.safetensors` file. See `seqc.saving.save_weights`."""
+        """Writes the weights to a `.weights.h5`, `.npz` or `.safetensors` file. See `seqc.saving.save_weights`.
+
+        Args:
+            filepath: where to. overwrite: whether a file that is there is replaced.
+            max_shard_size: most GiB of one file; larger weights go to several, as in Keras.
+        """
         from seqc.saving import save_weights
 
         save_weights(self, filepath, overwrite=overwrite, max_shard_size=max_shard_size)

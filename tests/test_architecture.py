@@ -130,6 +130,8 @@ LATE = {
         "seqc.graph.eager",
     ): "the numbers of a value that depends on no input, when Python asks",
     ("seqc.graph.ir", "seqc.graph.printing"): "Graph as text, when Python asks",
+    ("seqc.graph.ir", "seqc.mask_calls"): "the mask of a tensor, when a script reads it by Keras's name",
+    ("seqc.graph.ir", "seqc.graph.tracing"): "the mask of a tensor, when a script assigns it",
     ("seqc.cli._source", "seqc"): "seqc.compat, for a FILE that was written for Keras",
     ("seqc.model", "seqc.utils.summary"): "Model.summary",
     ("seqc.callbacks.files", "seqc.saving.containers"): "ModelCheckpoint finds out before training what it can write",
