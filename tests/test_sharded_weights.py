@@ -127,6 +127,9 @@ def test_a_name_of_one_file_becomes_that_of_the_list(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["s.weights.json", "s_00000.weights.h5"]
     with pytest.raises(SavingError, match="File exists"):
         trained().save_weights(tmp_path / "s.weights.json", overwrite=False, max_shard_size=1)
+    (tmp_path / "s.weights.json").unlink()
+    with pytest.raises(SavingError, match=r"File exists: filepath=.*s_00000\.weights\.h5"):
+        trained().save_weights(tmp_path / "s.weights.json", overwrite=False, max_shard_size=1)
 
 
 @pytest.mark.parametrize(

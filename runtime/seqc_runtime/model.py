@@ -197,7 +197,8 @@ class Model:
         Floats become the declared float dtype; integers become floats, or the declared integer dtype when they fit;
         floats never become integers. Arrays may have any byte order and strides.
         batch_size: rows per run, to bound memory; needs a symbolic axis 0, or one that the file fixes at as many, of
-        which x then has whole batches. None runs everything at once.
+        which x then has whole batches; inputs and outputs with as long a first axis are cut and joined along it.
+        None runs everything at once.
         named: whether to return a dict of all outputs by name.
 
         Returns an array when the model has one output, else a list in the order of `outputs` (as Keras does).

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
+from glob import escape
 from pathlib import Path
 
 from seqc.errors import ConfigError, SavingError
@@ -37,6 +38,11 @@ def sharded_path(filepath: str | os.PathLike[str]) -> Path:
     if name.endswith(_HDF5):
         note(f"Weights in several files are named by a `{_JSON}`: '{name}' becomes '{path}'.", warn=True)
     return path
+
+
+def shards_beside(path: Path) -> list[Path]:
+    """Returns the files of weights that lie beside a `.weights.json` under names that it gives."""
+    return sorted(path.parent.glob(f"{escape(path.name.removesuffix(_JSON))}_[0-9][0-9][0-9][0-9][0-9]{_HDF5}"))
 
 
 def write_sharded(model: Model, path: Path, max_shard_size: float) -> None:

@@ -12,7 +12,7 @@ from seqc.keras_places import NOT_IN_KERAS
 from seqc.model import Model
 from seqc.saving.containers import WEIGHT_ENDINGS, check_packages, model_writer, weights_writer
 from seqc.saving.names import check_names
-from seqc.saving.sharded_writer import sharded_path, write_sharded
+from seqc.saving.sharded_writer import sharded_path, shards_beside, write_sharded
 from seqc.saving.weights_file import require_model
 from seqc.seeds import undisturbed
 from seqc.utils.display import note
@@ -114,7 +114,9 @@ def save_weights(
             "You are saving a model that has not yet been built. Try building the model first by calling it on some "
             "data or by using `build()`."
         )
-    check_overwrite(Path(filepath), overwrite)
+    parts = [] if max_shard_size is None else shards_beside(Path(filepath))
+    for path in (Path(filepath), *parts):
+        check_overwrite(path, overwrite)
     check_packages(filepath)
     check_names(model, hdf5=os.fspath(filepath).endswith((".h5", ".json")))
     if max_shard_size is not None:

@@ -46,7 +46,7 @@ def _form(part: Any) -> Any:
 
 
 def _dtype_of(array: Array) -> str:
-    """Returns what a step takes samples as: floats as `floatx()` says, and small whole numbers as larger ones."""
+    """Returns what a step takes samples as: floats as rates are, and small whole numbers as larger ones."""
     kind = type_name(array)
     if array.dtype.kind == "f":
         return rate_dtype()
