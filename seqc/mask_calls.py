@@ -8,7 +8,6 @@ Source: `Layer.__call__` in keras/src/layers/layer.py and `compute_mask` of its 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable
 
 from seqc import tree
@@ -16,6 +15,7 @@ from seqc.graph.ir import Input, Item, Value, as_value, walk
 from seqc.graph.tracing import current_trace, remembered_mask
 from seqc.layers.call_masks import assigned, computed
 from seqc.layers.calls import LayerCall, Slot, put_tensors
+from seqc.utils.signatures import signature
 
 
 class MaskCalls:
@@ -35,7 +35,7 @@ class MaskCalls:
         if not isinstance(call.op, LayerCall) or len(call.op.given) != 1:
             return None
         layer, (given,) = call.op.layer, call.op.given.values()
-        if not isinstance(given, Slot) or "mask" not in inspect.signature(layer.call).parameters:
+        if not isinstance(given, Slot) or "mask" not in signature(layer.call).parameters:
             return None
         x = call.inputs[given.index]
         # Keras converts another type first, and no mask is among the operands then.
@@ -56,7 +56,7 @@ class MaskCalls:
         if not isinstance(call.op, LayerCall):
             return None
         layer, given = call.op.layer, put_tensors(call.op.given, list(call.inputs))
-        first = given[next(iter(inspect.signature(layer.call).parameters))]
+        first = given[next(iter(signature(layer.call).parameters))]
         mask = given.get("mask")
         if mask is None:
             mask = tree.map_structure(lambda one: self.mask_of(one) if isinstance(one, Value) else None, first)

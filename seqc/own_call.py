@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from seqc.layers import Input
 from seqc.layers.base import Layer
 from seqc.layers.calls import MODES, Arguments, is_shape
 from seqc.layers.input_spec import InputSpec
+from seqc.utils.signatures import signature
 
 if TYPE_CHECKING:
     from seqc.functional import Functional
@@ -54,7 +54,7 @@ class OwnCall(Layer):
 
     def _several_arguments(self) -> list[str]:
         """Returns the names of the arguments of `call`, where it takes several tensors, each by one; else none."""
-        parameters = list(inspect.signature(self.call).parameters.values())
+        parameters = list(signature(self.call).parameters.values())
         needed = [
             p.name
             for p in parameters
@@ -94,7 +94,7 @@ class OwnCall(Layer):
 
     def _named(self, specs: Any) -> Any:
         """Returns specs with names: what `call` calls its argument, and keys of dictionaries, where nobody says any."""
-        argument = next(iter(inspect.signature(self.call).parameters), "inputs")
+        argument = next(iter(signature(self.call).parameters), "inputs")
         paths = iter([path for path, _ in tree.flatten_with_path(specs)])
 
         def named(spec: InputSpec) -> InputSpec:

@@ -21,6 +21,7 @@ from seqc.errors import ConfigError, SavingError
 from seqc.file_scope import building, shared_objects
 from seqc.keras_places import AS_KERAS, NOT_IN_KERAS
 from seqc.known_classes import find_known, kinds
+from seqc.utils.signatures import signature
 
 T = TypeVar("T")
 
@@ -125,20 +126,20 @@ class Configurable:
         if cls.__init__ is object.__init__:  # its signature takes a millisecond, and leaves cycles behind
             self._arguments = {}
             return self
-        signature = inspect.signature(cls.__init__)
+        taken_by = signature(cls.__init__)
         try:
-            bound = signature.bind_partial(self, *args, **kwargs)
+            bound = taken_by.bind_partial(self, *args, **kwargs)
         except TypeError:  # __init__ says whose arguments they are
             self._arguments = {}
             return self
         bound.apply_defaults()
         self._arguments = {}
         for name, value in list(bound.arguments.items())[1:]:
-            if signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+            if taken_by.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
                 # What a subclass hands on to its base is a part of the configuration, too.
                 accepted = _accepted(cls, of_base=False)  # type: ignore[arg-type]
                 self._arguments |= {n: v for n, v in value.items() if n in accepted}
-            elif signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL:
+            elif taken_by.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL:
                 self._arguments |= zip(_first_of_base(cls), value, strict=False)  # type: ignore[arg-type]
             else:
                 self._arguments[name] = value

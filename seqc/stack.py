@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -12,6 +11,7 @@ from seqc.graph.ir import Value
 from seqc.layers.base import Layer
 from seqc.serialization import refuse_foreign
 from seqc.utils.display import note
+from seqc.utils.signatures import signature
 
 # For what is no stack.
 WAY_OUT = (
@@ -33,7 +33,7 @@ def check_layer(layer: Any) -> None:
             "Only instances of `seqc.layers.Layer` can be added to a Sequential model. Received: "
             f"{layer} (of type {type(layer)}).{hint}{' ' + WAY_OUT if isinstance(layer, Value) else ''}"
         )
-    parameters = inspect.signature(layer.call).parameters.values()
+    parameters = signature(layer.call).parameters.values()
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL)]
     required = [p.name for p in positional if p.default is p.empty and p.name not in ("training", "mask")]
     if not positional or len(required) > 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +42,20 @@ gc.disable()
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of tables marked `one_in(n)`, each n-th row is run always, the others with the slow tests."""
+    rows: Counter[tuple[Path, str]] = Counter()
+    for item in items:
+        thinned = item.get_closest_marker("one_in")
+        if thinned is None or item.get_closest_marker("slow") is not None:
+            continue
+        table = item.path, item.name.partition("[")[0]
+        if rows[table] % thinned.args[0]:
+            item.add_marker(pytest.mark.slow)
+        rows[table] += 1
 
 
 @pytest.fixture(scope="session")

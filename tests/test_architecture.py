@@ -23,6 +23,7 @@ LEVELS = {
     "seqc.utils.absent": 0,
     "seqc.utils.garbage": 0,
     "seqc.utils.naming": 0,
+    "seqc.utils.signatures": 0,
     "seqc.utils.not_carried": 0,
     "seqc.utils.display": 0,
     "seqc.utils.batches": 0,
@@ -230,6 +231,7 @@ def test_imports_that_go_upwards_are_those_listed() -> None:
     assert upwards == set(LATE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", sorted(ONLY))
 def test_a_heavy_package_is_imported_in_one_place_only(package: str) -> None:
     wrong = [

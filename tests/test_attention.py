@@ -17,6 +17,7 @@ from seqc import layers, ops
 from seqc.errors import ConfigError, ShapeError
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("case", merge_runs.parameters(merging=False))
 def test_attention_computes_what_keras_does(case: dict[str, Any]) -> None:
     merge_runs.check(case)
@@ -45,6 +46,7 @@ def test_the_output_shape_is_known_without_a_call(case: dict[str, Any]) -> None:
     assert layer.compute_output_shape(*free) == (None, *merge_runs.arrays_of(case, "y")["0"].shape[1:])
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("case", ATTENTION)
 def test_every_recorded_attention_exports_with_its_masks_and_scores(case: dict[str, Any], tmp_path: Path) -> None:
     """Masks of tensors come as inputs of the file, where the layer takes them so."""

@@ -40,6 +40,7 @@ def read(name: str, path: Path) -> Any:
     return model
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_weights_come_back_or_the_name_is_refused_when_saving(name: str, ending: str, tmp_path: Path) -> None:

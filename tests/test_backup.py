@@ -140,6 +140,7 @@ def changed(**entries: Any) -> Any:
     return lambda text: json.dumps(json.loads(text) | entries)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -55,6 +55,7 @@ def run(op: ir.Op, arrays: list[np.ndarray], first: int) -> tuple[Any, ...]:
     return op_checks.evaluate(op, arrays)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("spec", [s for s in ROWS if rules_of(s)[0] not in ("whole", "combine")], ids=str)
 def test_parts_of_the_batch_give_the_whole(spec: OpSpec, rng: np.random.Generator) -> None:
     arrays = spec.arrays(rng, SIZES)
@@ -112,6 +113,7 @@ def in_parts(spec: OpSpec, types: tuple[ir.Type, ...], arrays: list[np.ndarray],
     return [results, *pieces]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 def test_the_batch_may_be_any_axis(spec: OpSpec, rng: np.random.Generator) -> None:
     arrays = spec.arrays(rng, ANY_AXIS)

@@ -134,6 +134,7 @@ FAILURES: list[tuple[list[str], int, str]] = [
 ]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("arguments", "code", "message"), FAILURES, ids=[" ".join(f[0])[:60] for f in FAILURES])
 def test_a_failure_is_one_message_and_with_json_one_object(
     folder: Path, arguments: list[str], code: int, message: str

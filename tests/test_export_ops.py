@@ -67,6 +67,7 @@ def promoted(arrays: Sequence[Array]) -> list[Array]:
     return [a.astype(np.float64) if np.issubdtype(a.dtype, np.floating) else a for a in arrays]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("spec", LOWERED, ids=str)
 def test_onnxruntime_computes_what_numpy_does(spec: OpSpec) -> None:
     graph = one_node(spec)

@@ -32,6 +32,7 @@ def check(name: str) -> None:
         np.testing.assert_allclose(found[key], values, rtol=2e-4, atol=2e-5, err_msg=f"{name}: {key}")
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[pytest.mark.slow] if i % 2 else []) for i, n in enumerate(sorted(NAMES))]
 )

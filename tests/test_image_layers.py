@@ -18,6 +18,7 @@ CASES = json.loads((KEPT / "image_cases.json").read_text())
 ARRAYS = np.load(KEPT / "image_cases.npz")
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['class']}-{case['y']}")
 def test_images_are_those_of_keras(case: dict[str, Any]) -> None:
     x, y = ARRAYS[case["x"]], ARRAYS[case["y"]]
@@ -344,6 +345,7 @@ ANY_SIZE: list[Any] = [
 ]
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("make", ANY_SIZE, ids=lambda make: type(make(seed=1)).__name__)
 def test_images_of_unknown_size_change_like_those_of_a_known_one(make: Any, tmp_path: Path) -> None:
     x = np.random.default_rng(2).uniform(0, 255, (3, 7, 9, 3)).astype("float32")

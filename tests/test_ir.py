@@ -156,6 +156,18 @@ class TestGraphs:
         assert changed.inputs == graph.inputs
         assert [v.op.name for v in graph.walk()] == ["Input", "Exp", "Mul", "Add"]
 
+    def test_a_graph_that_no_rule_touches_stays_itself_and_unread_inputs_are_seen(self, x: Value) -> None:
+        unread = ir.input_value("unread", "float32", (2,))
+        graph = ir.Graph((unread, x), (ops.exp(x),), ("y",))
+        seen: list[Value] = []
+        assert rewrite(graph, lambda old, _: seen.append(old)) is graph
+        assert [v.op.name for v in seen] == ["Input", "Input", "Exp"]
+        assert seen[0] is unread
+        other = rewrite(graph, lambda old, _: ir.input_value("other", "float32", (2,)) if old is unread else None)
+        assert other.inputs[1] is x
+        assert other.input_names == ("other", "x")
+        assert other.outputs == graph.outputs
+
     def test_rewrite_shows_a_rule_nodes_with_rewritten_operands(self, x: Value) -> None:
         graph = graph_of(ops.exp(ops.tanh(x)))
         seen: list[str] = []

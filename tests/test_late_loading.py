@@ -51,6 +51,7 @@ def test_a_program_loads_the_layers_that_it_names() -> None:
     assert not loaded & {"attention", "convolutional", "noise", "normalization", "pooling", "text_vectorization"}
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "layer",
     [layers.Conv2D(3, 2), layers.GroupQueryAttention(4, 2, 1), layers.Bidirectional(layers.GRU(2))],

@@ -36,6 +36,7 @@ def test_kept_case(case: Case) -> None:
     check_case(built(case), case)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("case", parameters(CASES))
 def test_kept_case_on_onnxruntime(case: Case, tmp_path: Path) -> None:
     check_on_onnxruntime(built(case), case, tmp_path / "model.onnx")

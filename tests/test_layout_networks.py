@@ -258,6 +258,7 @@ def _check(model: Any, path: Path, first: bool) -> Counter[str]:
     return Counter(node.op_type for node in onnx.load(path).graph.node)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", NETS)
 def test_no_tensor_is_moved_inside_a_network(name: str, tmp_path: Path) -> None:
     _, nodes, transposes = NETS[name]

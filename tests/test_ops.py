@@ -115,6 +115,7 @@ def test_every_row_of_floats_that_claims_no_gradient_says_so_on_purpose() -> Non
     assert without == set(expected.split())
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 def test_infer_says_what_eval_returns(spec: OpSpec, dtype: str) -> None:
@@ -136,6 +137,7 @@ def test_element_wise_operations_keep_the_dtype_of_scalars(spec: OpSpec) -> None
     assert np.asarray(spec.op.eval(array)).dtype.name == known.dtype
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 def test_single_precision_agrees_with_double(spec: OpSpec) -> None:
     # Operands that float32 holds exactly, so that a value beside a jump falls on the same side in both.
@@ -145,6 +147,7 @@ def test_single_precision_agrees_with_double(spec: OpSpec) -> None:
         np.testing.assert_allclose(y32, y64, rtol=TOLERANCE["float32"], atol=TOLERANCE["float32"])
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("sizes", SIZES, ids=lambda s: f"batch{s['batch']}")
 @pytest.mark.parametrize("spec", [s for s in SPECS if any(s.differentiable)], ids=str)
 def test_gradient_agrees_with_finite_differences(spec: OpSpec, sizes: dict[str, int]) -> None:

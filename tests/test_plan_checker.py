@@ -152,6 +152,7 @@ def test_right_programs_are_accepted() -> None:
     assert {name: ask() for name, ask in JUDGES.items()} == dict.fromkeys(JUDGES, "")
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[pytest.mark.slow] * (i % 3 > 0)) for i, n in enumerate(FAULTS)]
 )

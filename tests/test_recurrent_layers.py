@@ -56,6 +56,7 @@ MASKS = {
 }
 
 
+@pytest.mark.one_in(3)
 @every_kind
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("backwards", [False, True], ids=["forwards", "backwards"])

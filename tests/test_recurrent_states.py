@@ -41,11 +41,13 @@ def run(path: Path, fed: dict[str, Any]) -> list[np.ndarray]:
 # -- beside Keras -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("case", state_runs.CASES, ids=state_runs.IDS)
 def test_outputs_states_and_their_gradients_are_those_of_keras(case: dict[str, Any]) -> None:
     state_runs.check(case)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("case", state_runs.CASES, ids=state_runs.IDS)
 def test_a_file_takes_and_gives_the_states(case: dict[str, Any], tmp_path: Path) -> None:
     model, fed, recorded = state_runs.as_model(case)

@@ -120,6 +120,7 @@ def test_backwards_outputs_stay_reversed(kind: str, tmp_path: Path, rng: np.rand
     np.testing.assert_array_equal(run(tmp_path / "m.onnx", changed)[:, :-1], y[:, :-1])
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("sequences", [False, True], ids=["last", "all"])
 @pytest.mark.parametrize("merge_mode", ["concat", "sum", "mul", "ave"])
 @pytest.mark.parametrize("cell", [layers.LSTM, layers.GRU, layers.SimpleRNN])
@@ -168,6 +169,7 @@ def of_ids(*stack: Any) -> keras.Sequential:
     return keras.Sequential([keras.Input((None,), dtype="int32"), embedding, *stack])
 
 
+@pytest.mark.one_in(3)
 @every_kind
 @pytest.mark.parametrize("sequences", [False, True], ids=["last", "all"])
 def test_a_mask_of_any_shape_is_kept_by_every_class(kind: str, sequences: bool, tmp_path: Path) -> None:

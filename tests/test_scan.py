@@ -43,6 +43,7 @@ def stack(layer: Any, time: int | None, masked: bool) -> keras.Sequential:
     return model
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("masked", [False, True], ids=["plain", "masked"])
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("kind", KINDS)

@@ -160,7 +160,7 @@ Loader.__call__ = lambda self, name, *rest: time.sleep(600) if name == "endless"
     ("options", "signals"),
     [
         (("--poll", 0.05), 2),
-        (("--model-control", "explicit", "--drain-timeout", 1), 1),
+        pytest.param(("--model-control", "explicit", "--drain-timeout", 1), 1, marks=pytest.mark.slow),
         pytest.param(("--model-control", "explicit"), 2, marks=pytest.mark.slow),
         pytest.param(("--model-control", "explicit", "--workers", 2), 2, marks=pytest.mark.slow),
     ],

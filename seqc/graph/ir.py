@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast
 
@@ -470,8 +471,19 @@ class Graph:
     def input_names(self) -> tuple[str, ...]:
         return tuple(cast(Input, x.op).label for x in self.inputs)
 
-    def walk(self) -> list[Value]:
-        return walk(self.outputs)
+    def walk(self) -> tuple[Value, ...]:
+        """Returns every value the outputs depend on, operands before their users, in a fixed order."""
+        return self._order
+
+    @cached_property
+    def _order(self) -> tuple[Value, ...]:
+        return tuple(walk(self.outputs))
+
+    @cached_property
+    def everything(self) -> tuple[Value, ...]:
+        """What `walk` gives, after the inputs that nothing reads."""
+        read = set(self._order)
+        return (*(x for x in self.inputs if x not in read), *self._order)
 
     def __str__(self) -> str:
         from seqc.graph.printing import format_graph  # it reads graphs, and so lies above

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from seqc.errors import NoLoweringError
 from seqc.graph import dims
 from seqc.graph.dims import Dim
-from seqc.graph.ir import Graph, Input, Item, Type, Value, build, walk
+from seqc.graph.ir import Graph, Input, Item, Type, Value, build
 
 Result = Type | tuple[Type, ...]
 Rule = Callable[[Value, Value], "Value | tuple[Value, ...] | None"]
@@ -20,18 +20,27 @@ def rewrite(graph: Graph, rule: Rule) -> Graph:
         graph: what to rebuild; inputs that nothing reads are seen, too.
         rule: called with a node as it was, which is what a count of uses knows, and as it is with operands that are
             rewritten already. Of a node with several results it may return them one by one.
+
+    Returns:
+        The graph; itself if nothing has changed.
     """
-    done: dict[Value, Value | tuple[Value, ...]] = {}
-    for old in walk((*graph.inputs, *graph.outputs)):
-        whole = done[old.inputs[0]] if isinstance(old.op, Item) else None
-        if isinstance(old.op, Item) and isinstance(whole, tuple):
-            done[old] = whole[old.op.index]
-            continue
-        new = with_operands(old, tuple(_single(done, x) for x in old.inputs))
+    moved: dict[Value, Value | tuple[Value, ...]] = {}
+    for old in graph.everything:
+        new = old
+        if not moved.keys().isdisjoint(old.inputs):
+            if isinstance(old.op, Item) and isinstance(whole := moved[old.inputs[0]], tuple):
+                moved[old] = whole[old.op.index]
+                continue
+            new = with_operands(old, tuple(_single(moved, x) for x in old.inputs))
         replacement = rule(old, new)
-        done[old] = new if replacement is None else replacement
-    inputs = tuple(_single(done, x) for x in graph.inputs)
-    return Graph(inputs, tuple(_single(done, y) for y in graph.outputs), graph.output_names)
+        if replacement is not None:
+            moved[old] = replacement
+        elif new is not old:
+            moved[old] = new
+    if not moved:
+        return graph
+    inputs = tuple(_single(moved, x) for x in graph.inputs)
+    return Graph(inputs, tuple(_single(moved, y) for y in graph.outputs), graph.output_names)
 
 
 def with_operands(old: Value, inputs: tuple[Value, ...]) -> Value:
@@ -50,8 +59,8 @@ def _same_type(a: Result, b: Result) -> bool:
     return a == b and a.size == b.size
 
 
-def _single(done: Mapping[Value, Value | tuple[Value, ...]], old: Value) -> Value:
-    found = done[old]
+def _single(moved: Mapping[Value, Value | tuple[Value, ...]], old: Value) -> Value:
+    found = moved.get(old, old)
     if isinstance(found, tuple):
         raise NoLoweringError(f"{old.op!r} became {len(found)} results; pick one.")
     return found

@@ -15,6 +15,7 @@ from seqc.errors import ArgumentTypeError, DTypeError, LayerError
 from seqc.graph.arrays import is_numeric
 from seqc.graph.ir import HasValue, Input, Item, Op, Type, Value, as_value, constant
 from seqc.graph.strings import as_strings, is_text
+from seqc.utils.signatures import signature
 
 # Arguments of a call that are no tensors of the layer's input.
 MODES = ("training", "mask")
@@ -151,7 +152,7 @@ class Arguments:
     """
 
     def __init__(self, layer: Any, positional: tuple[Any, ...], named: dict[str, Any]) -> None:
-        self.signature = inspect.signature(layer.call)
+        self.signature = signature(layer.call)
         names = list(self.signature.parameters)
         self.first = names[0] if names else ""
         named = dict(named)
@@ -200,7 +201,7 @@ class Arguments:
 
     def shapes_for(self, build: Callable[..., None]) -> list[Any]:
         """Returns what `build` is called with: the shape of the first argument, and of others that it names."""
-        wanted = [name for name in inspect.signature(build).parameters if name != "self"]
+        wanted = [name for name in signature(build).parameters if name != "self"]
         shapes = {
             name: tree.map_structure(lambda leaf: leaf.shape, value)
             for name, value in self.given.items()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -58,14 +57,10 @@ class Scan(Op):
     def _outputs_of(self, types: Sequence[Type]) -> list[Type]:
         """Returns the types of a step's outputs for what it takes; sizes may be better known than inside the body."""
         known = {x: input_value("", t.dtype, t.shape) for x, t in zip(self.body.inputs, types, strict=True)}
-        for value in self._order:
+        for value in self.body.walk():
             if not isinstance(value.op, Input):
                 known[value] = build(value.op, tuple(known[x] for x in value.inputs), value.scope)
         return [known[y].type for y in self.body.outputs[self.states :]]
-
-    @cached_property
-    def _order(self) -> list[Value]:
-        return self.body.walk()
 
     def eval(self, *arrays: Array) -> Any:
         states, rest = list(arrays[: self.states]), arrays[self.states + self.sequences :]
@@ -82,7 +77,7 @@ class Scan(Op):
 
     def _step(self, arrays: list[Array]) -> list[Array]:
         known: dict[Value, Any] = dict(zip(self.body.inputs, arrays, strict=True))
-        for value in self._order:
+        for value in self.body.walk():
             if not isinstance(value.op, Input):
                 known[value] = value.op.eval(*(known[x] for x in value.inputs))
         return [known[y] for y in self.body.outputs]

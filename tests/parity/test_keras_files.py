@@ -71,6 +71,7 @@ def assert_says_the_same(ours: Any, theirs: Any, where: str) -> None:
         assert ours == theirs, where
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.filterwarnings("ignore:Layer .* does not support masking")
 @pytest.mark.parametrize(("kind", "case"), files())
 def test_a_file_of_keras_loads_computes_and_is_written_again(kind: Any, case: Any, tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ OTHERS = sorted({name for case in CASES for name in missing(case)})
 pytestmark = pytest.mark.filterwarnings("ignore:Layer .* does not support masking")
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("case", parameters(EXPRESSIBLE))
 def test_layer_computes_what_keras_computes(case: Case) -> None:
     check_case(saving.load_model(case.file(".keras"), custom_objects=CELLS), case)

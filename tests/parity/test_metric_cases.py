@@ -38,6 +38,7 @@ def check_state(case: Case, metric: Any) -> None:
         case.check(f"state_{i}", variable)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("case", parameters(CASES))
 def test_metric_on_arrays_has_the_recorded_results(case: Case) -> None:
     metric = make(case)
@@ -74,6 +75,7 @@ def test_metric_in_a_graph_of_any_batch_size_has_the_recorded_results(case: Case
     check_graphs(case, on_numpy)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("case", parameters(KEPT))
 def test_metric_on_onnxruntime_has_the_recorded_results(case: Case) -> None:
     check_graphs(case, on_onnxruntime)

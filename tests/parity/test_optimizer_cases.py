@@ -69,6 +69,7 @@ def on_onnx(optimizer: Any, variables: list[Variable]) -> Take:
     return as_one_graph(optimizer, variables, on_onnxruntime)
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("prepare", [at_once, as_one_graph])
 @pytest.mark.parametrize("case", parameters(CASES))
 def test_optimizer_takes_the_recorded_steps(case: Case, prepare: Callable[..., Take]) -> None:

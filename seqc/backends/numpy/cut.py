@@ -47,7 +47,7 @@ class Cut:
         in order, without what is made anew wherever it is read.
     """
 
-    order: list[Value]
+    order: Sequence[Value]
     tiled: dict[Value, int] = field(default_factory=dict)
     ready: dict[Value, int] = field(default_factory=dict)
     batch_rules: dict[Value, tuple[BatchRule, ...]] = field(default_factory=dict)
