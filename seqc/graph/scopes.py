@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from seqc.contexts import give_back
+
 _scope: ContextVar[str] = ContextVar("scope", default="")
 
 
@@ -23,7 +25,7 @@ def scope(name: str, whole: bool = False) -> Iterator[None]:
     try:
         yield
     finally:
-        _scope.reset(token)
+        give_back(_scope, token)
 
 
 # The trace that is being recorded, if any; see `seqc.graph.tracing`.
@@ -48,6 +50,6 @@ def noting() -> Iterator[set[Any]]:
     try:
         yield made
     finally:
-        _made.reset(token)
+        give_back(_made, token)
         if outer is not None:
             outer |= made
