@@ -118,6 +118,7 @@ class Op(ByAttributes):
         operands step by step, so that it gains nothing from samples so few that they fit the processor's cache.
         symbolic: whether a symbol comes out, of which functional models are made. derived: whether a derivative is
         taken there. strings: whether it works on texts; others view or move them. bits: whether nothing is widened.
+        chooses: whether it gives of its second and third operands the one that its first says.
     """
 
     kind: ClassVar[Kind] = "arithmetic"
@@ -128,6 +129,7 @@ class Op(ByAttributes):
     strings: ClassVar[bool] = False
     moves_strings: ClassVar[bool] = False
     bits: ClassVar[bool] = False
+    chooses: ClassVar[bool] = False
 
     def infer(self, *types: Any) -> Type | tuple[Type, ...]:
         raise NotImplementedError(f"{type(self).__name__}.infer")
