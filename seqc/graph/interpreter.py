@@ -1,7 +1,7 @@
 """Running a graph as plainly as can be, each operation by its `eval`: what every backend has to agree with.
 
-Slots stand for look-ups, and arrays are dropped as soon as nobody needs them. Where one number says which of two operands is
-taken, what only the other one needs is not computed.
+Slots stand for look-ups, and arrays are dropped as soon as nobody needs them. Where one number says which of two
+operands is taken, what only the other one needs is not computed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import numpy as np
 from seqc.errors import ShapeError, in_layer
 from seqc.graph.blas_threads import one_blas_thread
 from seqc.graph.ir import Array, Constant, Graph, Input, Value
-
 
 # When a value is needed: slots of conditions, the outermost first, and what each has to be.
 Way = tuple[tuple[int, bool], ...]

@@ -198,9 +198,10 @@ class Value(Operators):
         result: the type, or a tuple of types for an op with several results (picked apart by `Item`).
         origin: the call of a function of `seqc.ops` that gave it, where it was called on symbols; for files.
         known: the constant that stands for it in what is made of it, once its numbers were asked for; see `eager`.
+        awaited: whether its numbers are not known before the graph runs, since it depends on an input or a symbol.
     """
 
-    __slots__ = ("__weakref__", "inputs", "known", "op", "origin", "result", "scope")
+    __slots__ = ("__weakref__", "awaited", "inputs", "known", "op", "origin", "result", "scope")
     sparse: ClassVar[bool] = False  # nor the next: scripts written for Keras ask
     ragged: ClassVar[bool] = False
 
@@ -208,6 +209,7 @@ class Value(Operators):
         self.op, self.inputs, self.result, self.scope = op, inputs, result, scope
         self.origin: Any = None
         self.known: Value | None = None
+        self.awaited: bool = isinstance(op, Input) or op.symbolic or any(x.awaited for x in inputs)
         note(self)
 
     @property
