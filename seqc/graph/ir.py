@@ -118,6 +118,7 @@ class Op(ByAttributes):
         operands step by step, so that it gains nothing from samples so few that they fit the processor's cache.
         symbolic: whether a symbol comes out, of which functional models are made. derived: whether a derivative is
         taken there. strings: whether it works on texts; others view or move them. bits: whether nothing is widened.
+        chooses: whether it gives of its second and third operands the one that its first says.
     """
 
     kind: ClassVar[Kind] = "arithmetic"
@@ -128,6 +129,7 @@ class Op(ByAttributes):
     strings: ClassVar[bool] = False
     moves_strings: ClassVar[bool] = False
     bits: ClassVar[bool] = False
+    chooses: ClassVar[bool] = False
 
     def infer(self, *types: Any) -> Type | tuple[Type, ...]:
         raise NotImplementedError(f"{type(self).__name__}.infer")
@@ -196,9 +198,10 @@ class Value(Operators):
         result: the type, or a tuple of types for an op with several results (picked apart by `Item`).
         origin: the call of a function of `seqc.ops` that gave it, where it was called on symbols; for files.
         known: the constant that stands for it in what is made of it, once its numbers were asked for; see `eager`.
+        awaited: whether its numbers are not known before the graph runs, since it depends on an input or a symbol.
     """
 
-    __slots__ = ("__weakref__", "inputs", "known", "op", "origin", "result", "scope")
+    __slots__ = ("__weakref__", "awaited", "inputs", "known", "op", "origin", "result", "scope")
     sparse: ClassVar[bool] = False  # nor the next: scripts written for Keras ask
     ragged: ClassVar[bool] = False
 
@@ -206,6 +209,7 @@ class Value(Operators):
         self.op, self.inputs, self.result, self.scope = op, inputs, result, scope
         self.origin: Any = None
         self.known: Value | None = None
+        self.awaited: bool = isinstance(op, Input) or op.symbolic or any(x.awaited for x in inputs)
         note(self)
 
     @property

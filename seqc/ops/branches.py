@@ -59,8 +59,8 @@ class _Branch:
 def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
     """Returns what one of two functions returns: of the first if `pred` is true, else of the second.
 
-    Where it is not known before the model runs, both are computed, in ONNX too, and one result is chosen; only the one
-    that is chosen has a gradient, and only what it assigned to variables counts.
+    Where it is not known before the model runs, a step of training or prediction computes both, as files do, and one
+    result is chosen; only the one that is chosen has a gradient, and only what it assigned to variables counts.
 
     Args:
         pred: a boolean, or a tensor of one without axes. true_fn, false_fn: functions without arguments, which return
