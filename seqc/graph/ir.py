@@ -23,7 +23,7 @@ from seqc.graph.batch import samples_first
 from seqc.graph.dims import Dim
 from seqc.graph.equal_sizes import inferred
 from seqc.graph.operators import OPERATORS, Operators
-from seqc.graph.scopes import current_scope, note
+from seqc.graph.scopes import SERIALS, current_scope
 from seqc.graph.scopes import scope as scope
 from seqc.graph.strings import as_strings, type_name
 
@@ -196,9 +196,10 @@ class Value(Operators):
         result: the type, or a tuple of types for an op with several results (picked apart by `Item`).
         origin: the call of a function of `seqc.ops` that gave it, where it was called on symbols; for files.
         known: the constant that stands for it in what is made of it, once its numbers were asked for; see `eager`.
+        serial: greater than that of any value made before.
     """
 
-    __slots__ = ("__weakref__", "inputs", "known", "op", "origin", "result", "scope")
+    __slots__ = ("__weakref__", "inputs", "known", "op", "origin", "result", "scope", "serial")
     sparse: ClassVar[bool] = False  # nor the next: scripts written for Keras ask
     ragged: ClassVar[bool] = False
 
@@ -206,7 +207,7 @@ class Value(Operators):
         self.op, self.inputs, self.result, self.scope = op, inputs, result, scope
         self.origin: Any = None
         self.known: Value | None = None
-        note(self)
+        self.serial = next(SERIALS)
 
     @property
     def type(self) -> Type:
