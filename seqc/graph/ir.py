@@ -23,7 +23,7 @@ from seqc.graph.batch import samples_first
 from seqc.graph.dims import Dim
 from seqc.graph.equal_sizes import inferred
 from seqc.graph.operators import OPERATORS, Operators
-from seqc.graph.scopes import current_scope, note
+from seqc.graph.scopes import SERIALS, current_scope
 from seqc.graph.scopes import scope as scope
 from seqc.graph.strings import as_strings, type_name
 
@@ -199,9 +199,10 @@ class Value(Operators):
         origin: the call of a function of `seqc.ops` that gave it, where it was called on symbols; for files.
         known: the constant that stands for it in what is made of it, once its numbers were asked for; see `eager`.
         awaited: whether its numbers are not known before the graph runs, since it depends on an input or a symbol.
+        serial: greater than that of any value made before.
     """
 
-    __slots__ = ("__weakref__", "awaited", "inputs", "known", "op", "origin", "result", "scope")
+    __slots__ = ("__weakref__", "awaited", "inputs", "known", "op", "origin", "result", "scope", "serial")
     sparse: ClassVar[bool] = False  # nor the next: scripts written for Keras ask
     ragged: ClassVar[bool] = False
 
@@ -210,7 +211,7 @@ class Value(Operators):
         self.origin: Any = None
         self.known: Value | None = None
         self.awaited: bool = isinstance(op, Input) or op.symbolic or any(x.awaited for x in inputs)
-        note(self)
+        self.serial = next(SERIALS)
 
     @property
     def type(self) -> Type:

@@ -345,6 +345,10 @@ class Trace:
             self._casts[value, dtype] = cast(value, dtype)
         return self._casts[value, dtype]
 
+    def is_read(self, value: Value) -> bool:
+        """Tells whether a value is a variable in another precision, which all readers of the variable share."""
+        return len(value.inputs) == 1 and self._casts.get((value.inputs[0], value.dtype)) is value
+
     @contextmanager
     def reading_as(self, dtype: str | None) -> Iterator[None]:
         """Makes variables of floats read in a dtype inside; None for that which each is kept in."""
