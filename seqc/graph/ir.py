@@ -213,6 +213,15 @@ class Value(Operators):
         self.awaited: bool = isinstance(op, Input) or op.symbolic or any(x.awaited for x in inputs)
         self.serial = next(SERIALS)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns all but the number, so that equal models are the same bytes whenever they were made."""
+        return {name: getattr(self, name) for name in self.__slots__ if name not in ("__weakref__", "serial")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+        self.serial = next(SERIALS)
+
     @property
     def type(self) -> Type:
         if isinstance(self.result, tuple):

@@ -325,9 +325,12 @@ class Trace:
             self._calls -= 1
 
     def losses_of(self, layers: Iterable[Any]) -> list[Value]:
-        """Returns the penalties that some layers added."""
-        wanted = {id(layer) for layer in layers}
-        return [loss for loss in self.losses if id(self.adders.get(loss)) in wanted]
+        """Returns the penalties that some layers added, layer by layer."""
+        if not self.losses:
+            return []
+        order = {id(layer): place for place, layer in enumerate(layers)}
+        found = [loss for loss in self.losses if id(self.adders.get(loss)) in order]
+        return sorted(found, key=lambda loss: order[id(self.adders[loss])])
 
     def read(self, variable: Variable) -> Value:
         if variable in self.updates:
