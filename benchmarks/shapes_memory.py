@@ -28,6 +28,7 @@ from seqc.backends.numpy.executor import Executor
 Batch = tuple[Any, Any]
 LENGTHS = range(10, 160)
 SIZES = range(16, 96, 2)
+SMALLEST = range(9, 10)
 
 
 def sequences(lengths: range) -> Iterator[Batch]:
@@ -86,7 +87,7 @@ def measure(case: str, traced: bool) -> dict[str, float]:
     """Returns megabytes by what takes them, of a model that has seen all shapes."""
     make, use, batches, shapes = CASES[case]
     model = make()
-    use(model, batches, range(5, 6))
+    use(model, batches, SMALLEST)
     gc.collect()
     before = resident()
     if traced:

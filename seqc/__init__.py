@@ -40,7 +40,7 @@ from seqc.model import Model
 from seqc.optimizers import Optimizer
 from seqc.regularizers import Regularizer
 from seqc.sequential import Sequential
-from seqc.training.own_steps import GradientTape
+from seqc.training.tape import GradientTape
 from seqc.utils.absent import absent, late
 from seqc.utils.symbols import KerasTensor
 

@@ -9,8 +9,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import seqc
-from seqc._tensorflow_functions import functions
-from seqc.training.own_steps import GradientTape
+from seqc._tensorflow_functions import functions, missing
+from seqc.training.tape import GradientTape, UnconnectedGradients
 from seqc.utils.absent import refuse
 from seqc.utils.dataset import Dataset
 from seqc.utils.elements import TensorSpec
@@ -38,6 +38,7 @@ def stand_in() -> ModuleType:
         __version__=seqc.__version__,  # which scripts print at their beginning
         keras=seqc,
         GradientTape=GradientTape,
+        UnconnectedGradients=UnconnectedGradients,
         data=_Data(
             Dataset=Dataset,
             Options=_Options,
@@ -93,11 +94,4 @@ def _function(func: Any = None, **options: Any) -> Any:
 def _absent(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(f"module 'tensorflow' has no attribute '{name}'", name=name)
-    other = name if name in seqc.ops.__all__ else None
-    function = f"Take {f'keras.ops.{other}' if other else 'NumPy or keras.ops'}, which every backend of Keras has."
-    refuse(
-        "tensorflow",
-        name,
-        f"tensorflow.{name} is not there: TensorFlow is not installed, and seqc stands for tensorflow.keras, "
-        f"tf.GradientTape, tf.data.Dataset and usual functions of tensors alone. {_INSTEAD.get(name, function)}",
-    )
+    refuse("tensorflow", name, missing(name, _INSTEAD.get(name)))

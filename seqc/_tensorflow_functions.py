@@ -11,6 +11,7 @@ from typing import Any
 
 import seqc
 from seqc import ops
+from seqc.utils.absent import refuse
 
 # In TensorFlow's modules `tf` and `tf.math`, as in seqc.ops but for the names of arguments, which come in one order.
 _SAME = [
@@ -289,12 +290,62 @@ def variable(initial_value: Any = None, trainable: bool = True, dtype: Any = Non
     return seqc.Variable(initial_value, dtype=dtype, trainable=trainable, name=name)
 
 
+def global_norm(t_list: Any, name: Any = None) -> Any:
+    """Returns the length of all numbers of some tensors together; None among them is left out."""
+    return ops.sqrt(sum(ops.sum(ops.square(t)) for t in t_list if t is not None))
+
+
+def clip_by_global_norm(t_list: Any, clip_norm: Any, use_norm: Any = None, name: Any = None) -> Any:
+    """Returns tensors scaled down together to a length, and the length they had."""
+    length = global_norm(t_list) if use_norm is None else ops.convert_to_tensor(use_norm)
+    # Where the length is no finite number, all are NaN; 0 would hide it.
+    factor = clip_norm / ops.maximum(length, clip_norm) + (length - length)
+    return [None if t is None else ops.cast(factor, ops.dtype(t)) * t for t in t_list], length
+
+
+def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: Any = None) -> Any:
+    """Returns numbers scaled down to a length; each along these axes alone, where there are some."""
+    squares = ops.sum(ops.square(t), axis=axes, keepdims=True)
+    # The root has no gradient at 0.
+    length = ops.where(squares > 0, ops.sqrt(ops.where(squares > 0, squares, ops.ones_like(squares))), squares)
+    return t * clip_norm / ops.maximum(length, clip_norm)
+
+
+def missing(name: str, instead: str | None = None) -> str:
+    """Returns what to say of a name of TensorFlow that is not there, and what to take instead."""
+    last = name.split(".")[-1]
+    other = f"keras.ops.{last}" if last in ops.__all__ else "NumPy or keras.ops"
+    return (
+        f"tensorflow.{name} is not there: TensorFlow is not installed, and seqc stands for tensorflow.keras, "
+        "tf.GradientTape, tf.data.Dataset and usual functions of tensors alone. "
+        f"{instead or f'Take {other}, which every backend of Keras has.'}"
+    )
+
+
+class _Part(SimpleNamespace):
+    """A module of TensorFlow's."""
+
+    def __init__(self, _called: str, **functions: Any) -> None:
+        super().__init__(_called=_called, **functions)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(f"module 'tensorflow' has no attribute '{name}'", name=name)
+        refuse(f"tensorflow.{self._called}", name, missing(f"{self._called}.{name}"))
+
+
 def functions() -> dict[str, Any]:
     """Returns what there is, by TensorFlow's names in its module `tf`."""
     both = {name: _renamed(getattr(ops, name)) for name in _SAME} | {
         name: _renamed(getattr(ops, other)) for name, other in _OTHERS.items()
     }
-    own = {f.__name__: f for f in (matmul, gather, one_hot, split, pad, constant, fill, argmax, argmin, cumsum, norm)}
+    own = {
+        f.__name__: f
+        for f in (
+            matmul, gather, one_hot, split, pad, constant, fill, argmax, argmin, cumsum, norm, clip_by_global_norm,
+            clip_by_norm,
+        )
+    }  # fmt: skip
     math = both | own | {"l2_normalize": l2_normalize}
     nn = {name: _renamed(getattr(ops, name)) for name in _NN} | {
         "gelu": lambda features, approximate=False, name=None: ops.gelu(features, approximate),
@@ -308,6 +359,7 @@ def functions() -> dict[str, Any]:
     }
     linalg = {name: _renamed(getattr(ops, other)) for name, other in _LINALG.items()} | {
         "matmul": matmul, "norm": norm, "l2_normalize": l2_normalize, "band_part": band_part, "diag": ops.diag,
+        "global_norm": global_norm,
     }  # fmt: skip
     random = {
         "normal": normal, "uniform": uniform, "truncated_normal": truncated_normal,
@@ -324,11 +376,12 @@ def functions() -> dict[str, Any]:
         "eye": ops.eye,
         "identity": lambda input, name=None: ops.convert_to_tensor(input),
         "rank": lambda input, name=None: len(ops.shape(input)),
-        "math": SimpleNamespace(**math),
-        "nn": SimpleNamespace(**nn),
-        "linalg": SimpleNamespace(**linalg),
-        "random": SimpleNamespace(**random),
-        "image": SimpleNamespace(
+        "math": _Part("math", **math),
+        "nn": _Part("nn", **nn),
+        "linalg": _Part("linalg", **linalg),
+        "random": _Part("random", **random),
+        "image": _Part(
+            "image",
             resize=lambda images, size, method="bilinear", antialias=False: ops.image.resize(
                 images, size, interpolation=method, antialias=antialias
             ),
@@ -336,13 +389,14 @@ def functions() -> dict[str, Any]:
             flip_left_right=lambda image: ops.flip(image, -2),
             flip_up_down=lambda image: ops.flip(image, -3),
         ),
-        "config": SimpleNamespace(
+        "config": _Part(
+            "config",
             list_physical_devices=devices,
             list_logical_devices=devices,
             run_functions_eagerly=nothing,
             set_visible_devices=nothing,
-            experimental=SimpleNamespace(list_physical_devices=devices, set_memory_growth=nothing),
+            experimental=_Part("config.experimental", list_physical_devices=devices, set_memory_growth=nothing),
         ),
-        "test": SimpleNamespace(is_gpu_available=lambda *_, **__: False, gpu_device_name=lambda: ""),
+        "test": _Part("test", is_gpu_available=lambda *_, **__: False, gpu_device_name=lambda: ""),
         **{name: getattr(seqc, name) for name in ("losses", "metrics", "optimizers", "initializers")},
     }

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from seqc import ops
 from seqc.distributions import beta, binomial, gamma, shuffle, truncated_normal
 from seqc.draws import Draws, Seed, SeedGenerator
@@ -50,7 +52,21 @@ def uniform(
     """
     if dtype is not None and not dtype_name(dtype).startswith(("float", "bfloat")):
         raise ConfigError(f"`random.uniform` requires a floating point `dtype`. Received: dtype={dtype}")
-    return ops.cast(Draws(seed).unit(shape) * (maxval - minval) + minval, dtype or "float32")
+    drawn = ops.cast(Draws(seed).unit(shape) * (maxval - minval) + minval, dtype or "float32")
+    below = _below(minval, maxval, drawn.dtype)
+    return drawn if below is None else ops.minimum(drawn, ops.cast(below, drawn.dtype))
+
+
+def _below(minval: Any, maxval: Any, dtype: str) -> float | None:
+    """Returns the largest number of a type below `maxval`, if the largest that are drawn are rounded up to that."""
+    if not (isinstance(minval, int | float) and isinstance(maxval, int | float) and minval < maxval):
+        return None
+    largest = np.float32(1 - 2**-24) * np.float32(maxval - minval) + np.float32(minval)
+    kind = np.dtype(dtype).type
+    if float(kind(largest)) < maxval:
+        return None
+    found = kind(maxval)
+    return float(found if float(found) < maxval else np.nextafter(found, kind(-np.inf)))
 
 
 def normal(shape: Sequence[Any], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Seed = None) -> Value:
@@ -63,7 +79,10 @@ def randint(shape: Sequence[Any], minval: int, maxval: int, dtype: Any = "int32"
     dtype = dtype or "int32"
     if not dtype_name(dtype).startswith(("int", "uint")):
         raise ConfigError(f"`random.randint` requires an integer `dtype`. Received: dtype={dtype}")
-    return ops.cast(ops.floor(Draws(seed).unit(shape) * float(maxval - minval)), dtype) + minval
+    drawn = ops.floor(Draws(seed).unit(shape) * float(maxval - minval))
+    if maxval - minval > np.iinfo(dtype_name(dtype)).max:  # what is added to `minval` may be no number of this type
+        return ops.cast(ops.cast(drawn, "int64") + minval, dtype)
+    return ops.cast(drawn, dtype) + minval
 
 
 def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Seed = None) -> Value:

@@ -8,6 +8,7 @@ import threading
 import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -148,18 +149,18 @@ def test_a_new_program_is_put_where_the_others_are() -> None:
 
 
 def test_blocks_that_were_outgrown_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "ROOM", 20_000)
+    monkeypatch.setattr(kept, "OUTGROWN", 20_000)
     model = recurrent()
     for length in range(5, 60, 6):
         model.predict_on_batch(steps(length, 20)[0])
         arena, bound = arenas(model).all[0], programs(model)[-1]
         assert arena.has(bound.memory)
-        assert blocks(model) <= GROWTH * bound.memory.size + kept.ROOM + 4096
+        assert blocks(model) <= GROWTH * bound.memory.size + kept.OUTGROWN + 4096
     assert model.predict_on_batch(steps(5, 20)[0]).shape == (20, 1)
 
 
 def test_an_arena_that_few_need_shrinks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "ROOM", 20_000)
+    monkeypatch.setattr(kept, "OUTGROWN", 20_000)
     model = recurrent()
     model.predict_on_batch(steps(50, 200)[0])
     large = blocks(model)
@@ -263,5 +264,9 @@ def test_rows_of_things_that_are_alike_are_estimated_by_some_of_them() -> None:
     many = footprint([[(i + 0.5, [])] for i in range(1000)])
     assert 80 * one < many < 120 * one
     assert footprint([np.zeros(1000)]) < 500
+    row: list[Any] = [[float(i)] for i in range(40)]
+    large = [[(i + 0.5, [i]) for i in range(20)] for _ in range(20)]
+    apart = footprint(row) + footprint(large)
+    assert apart < footprint([*row, partial(len, large)]) < apart + 1000
     held = np.ones(3)
     assert footprint(lambda: held) < 1000

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from seqc import ops
+from seqc.backends.numpy.executor import Executor
 from seqc.errors import DTypeError, NoGradientError, ShapeError
 from seqc.graph import dims, ir
 from seqc.graph.autodiff import gradients, pull_back
@@ -249,3 +250,39 @@ def test_a_gradient_of_another_type_is_refused(op: ir.Op, shape: tuple[int, ...]
     (x,) = inputs(shape)
     with pytest.raises(NoGradientError, match="the vjp of Careless is wrong"):
         gradients(ops.sum(ir.apply(op, x)), [x])
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("kind", ["int32", "uint8"])
+def test_rows_at_fixed_numbers(axis: int, kind: str) -> None:
+    def rows(x: ir.Value) -> ir.Value:
+        at = [np.array(i, kind) for i in (0, 1, 1, *([] if kind == "uint8" else [-1, -3]))]
+        return ops.sum(ops.sin(sum((ops.take(x, i, axis) for i in at[1:]), ops.take(x, at[0], axis))))
+
+    def slope(x: ir.Value) -> ir.Value:
+        return ops.sum(gradients(rows(x), [x])[0] ** 2.0)
+
+    x = np.random.default_rng(0).normal(size=(3, 4, 5))
+    assert_gradients(rows, x)
+    assert_gradients(slope, x)
+
+
+def test_the_gradient_of_a_row_beyond_the_table_is_an_error() -> None:
+    (x,) = inputs((3, 2))
+    with pytest.raises(ShapeError, match="must lie in"):
+        run([x], gradients(ops.sum(ops.take(x, 3, 0) ** 2.0), [x]), [np.ones((3, 2))])
+
+
+def test_the_gradient_of_a_loop_over_rows_takes_no_more_memory_than_that_of_slices() -> None:
+    def memory(row: Callable[[ir.Value, int], ir.Value]) -> int:
+        x = ir.input_value("x", "float32", (dims.symbol("batch"), 40, 8))
+        state = ops.tanh(row(x, 0))
+        for i in range(1, 40):
+            state = ops.tanh(row(x, i) + state)
+        (gradient,) = gradients(ops.sum(state), [x])
+        executor = Executor(ir.Graph((x,), (gradient,), ("g",)), (), ())
+        executor.run([np.ones((64, 40, 8), "float32")])
+        (program,) = executor.kept()
+        return program.memory.size
+
+    assert memory(lambda x, i: ops.take(x, i, axis=1)) <= 1.2 * memory(lambda x, i: x[:, i])

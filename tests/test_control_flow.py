@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from seqc import layers, ops
 from seqc.errors import ConfigError, SeqcError, ShapeError, TraceError
 from seqc.graph import ir
 from seqc.graph.autodiff import gradients
+from seqc.graph.eager import is_known
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Value
 
@@ -185,6 +187,22 @@ def test_a_loop_that_ends_when_its_numbers_say_so_needs_a_limit() -> None:
     (gradient,) = gradients(y, [X])
     for value, expected in ((20.0, (20 / 32, 1 / 32)), (0.5, (0.5, 1.0)), (1000.0, (1000 / 32, 1 / 32))):
         np.testing.assert_allclose(run([X], [y, gradient], [np.array(value, np.float64)]), np.array(expected))
+
+
+def test_whether_numbers_are_known_is_known_however_long_they_were_computed() -> None:
+    x, deep = ops.ones(3), X
+    for _ in range(500):
+        x, deep = ops.tanh(x), ops.tanh(deep * 0.5)
+    calls: list[str] = []
+    for value, known in ((x, True), (deep, False), (seqc.Input((3,)) + x, False)):
+        calls.clear()
+        sys.setprofile(lambda _, event, __: calls.append(event))
+        try:
+            found = is_known(value)
+        finally:
+            sys.setprofile(None)
+        assert found is known
+        assert len(calls) < 20
 
 
 class TestOwnGradients:

@@ -298,3 +298,66 @@ def test_the_penalties_of_both_calls_of_a_shared_layer_count(kind: type[Twice]) 
     once, twice = np.full(3, 3.0), np.full(3, 9.0)
     expected = 0.1 * (np.sum(once**2) + np.sum(twice**2)) + np.mean(twice**2)
     assert model.train_on_batch(x, np.zeros((1, 3), "float32")) == pytest.approx(expected)
+
+
+class Adds(layers.Layer):
+    """Adds its number to the losses, has a penalty on its weight, and may have a layer inside that does the same."""
+
+    def __init__(self, number: float, inner: Any = None) -> None:
+        super().__init__()
+        self.number, self.inner = number, inner
+
+    def build(self, input_shape: Any) -> None:
+        self.k = self.add_weight((), initializer="ones", regularizer=keras.regularizers.L2(self.number / 10))
+
+    def call(self, x: Any) -> Any:
+        if self.inner is not None:
+            x = self.inner(x)
+        self.add_loss(ops.mean(x) * 0 + self.number)
+        return x * self.k
+
+
+def losses_of(layer: Any) -> list[float]:
+    return [round(float(loss), 4) for loss in layer.losses]
+
+
+def test_each_layer_has_what_it_added_in_the_last_call_on_arrays_before_penalties() -> None:
+    shared = Adds(2)
+    outer, other = Adds(3, Adds(5, shared)), Adds(7, shared)
+    x = np.ones((2, 4), "float32")
+    for _ in range(2):
+        outer(x)
+        assert losses_of(outer) == [3, 5, 2, 0.3, 0.5, 0.2]
+        assert losses_of(outer.inner) == [5, 2, 0.5, 0.2]
+        assert losses_of(shared) == [2, 0.2]
+    other(x)
+    assert losses_of(other) == [7, 2, 0.7, 0.2]
+    assert losses_of(shared) == [2, 0.2]
+    twice = keras.Sequential([keras.Input((4,)), shared, layers.Dense(2, activity_regularizer="l1"), shared])
+    twice(x)
+    assert len(twice.losses) == 4
+    assert losses_of(shared) == [2, 2, 0.2]
+    assert len(twice.layers[1].losses) == 1
+
+
+def test_losses_of_layers_inside_train_as_they_are_shown() -> None:
+    class Own(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = keras.Sequential([Adds(2), Adds(3)])
+
+        def call(self, x: Any) -> Any:
+            return self.encoder(x)
+
+        def train_step(self, data: Any) -> Any:
+            x, _ = data
+            self(x, training=True)
+            return {"inner": sum(self.encoder.losses[:2]), "first": self.encoder.layers[0].losses[0]}
+
+    model, x = Own(), np.ones((4, 2), "float32")
+    model.compile("sgd")
+    history = model.fit(x, x, verbose=0).history
+    assert (history["inner"], history["first"]) == ([5.0], [2.0])
+    model(x)
+    assert losses_of(model.encoder) == [2, 3, 0.2, 0.3]
+    assert losses_of(model) == losses_of(model.encoder)

@@ -32,6 +32,7 @@ def test_rows_by_number(
     ids, more = (np.asarray(rng.integers(-shape[0], shape[0], where), kind) for _ in range(2))
     g = rng.normal(size=(*where, *shape[1:])).astype(dtype)
     check_kernel(Gather(), [table, ids], [other, more])
+    check_kernel(Gather(), [strided(table), ids], [other, more])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(machine, "NUMBERED_ELEMENTS", numbered)
         check_kernel(GatherGrad(), [g, strided(ids) if gaps else ids, table], [2 * g, more, table], tolerance=100)

@@ -384,3 +384,9 @@ WAYS: Mapping[str, tuple[Callable[[str], Value], str, Sequence[float]]] = {
 def test_a_padding_may_be_named_in_capitals(name: str) -> None:
     function, padding, wanted = WAYS[name]
     np.testing.assert_allclose(np.ravel(function(padding)), wanted)
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, -1])
+def test_what_is_repeated_no_times_is_gone(axis: int | None) -> None:
+    x = np.arange(6).reshape(3, 2)
+    assert ops.repeat(x, 0, axis=axis).shape == np.repeat(x, 0, axis=axis).shape

@@ -142,9 +142,8 @@ class Meta(seqc.Model):
         x, y = data
         weights = self.trainable_weights
         for _ in range(2):  # the second update sees the first
-            loss = self.compute_loss(x, y, self(x, training=True))
             with seqc.GradientTape() as tape:
-                pass
+                loss = self.compute_loss(x, y, self(x, training=True))
             self.optimizer.apply(tape.gradient(loss, weights), weights)
         return {"loss": loss}
 
@@ -160,9 +159,9 @@ def test_gradients_reach_every_value_that_a_variable_had() -> None:
     class Both(seqc.Model):
         def train_step(self, data: Any) -> Any:
             w, b = self.trainable_weights
-            before = ops.sum(w * 3.0)
-            w.assign(w * 0.0 + 2.0)
             with seqc.GradientTape() as tape:
+                before = ops.sum(w * 3.0)
+                w.assign(w * 0.0 + 2.0)
                 loss = before + ops.sum(ops.square(w))
             return {"slope": ops.sum(tape.gradient(loss, w)), "none": ops.sum(tape.gradient(loss, [b])[0])}
 

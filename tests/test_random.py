@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import seqc as keras
 from seqc.ops.random import Dropout, RandomUniform
 
 
@@ -65,6 +66,33 @@ def test_numbers_are_uniform_in_the_half_open_interval(seed: int) -> None:
     # Chi-squared with 63 degrees of freedom exceeds 120 once in a hundred thousand draws.
     assert ((counts - 1024) ** 2 / 1024).sum() < 120
     assert abs(np.corrcoef(x[1:], x[:-1])[0, 1]) < 0.02
+
+
+@pytest.mark.parametrize("interval", [(0, 1), (0.1, 0.3), (1, 2), (-3, -1), (-1, 0)])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_no_precision_rounds_up_to_the_end_of_the_interval(dtype: str, interval: tuple[float, float]) -> None:
+    drawn = keras.random.uniform((100_000,), *interval, dtype=dtype, seed=1)
+    x = keras.ops.cast(drawn, "float64").numpy()
+    # The smallest numbers may be rounded down, as the beginning is itself.
+    assert keras.ops.cast(keras.ops.cast(interval[0], dtype), "float64").numpy() <= x.min()
+    assert x.max() < interval[1]
+    assert x.mean() == pytest.approx(sum(interval) / 2, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "minval", "maxval"),
+    [
+        ("int32", -(2**31), 2**31 - 1),
+        ("int32", -2_000_000_000, 2_000_000_000),
+        ("int8", -128, 128),
+        ("uint32", 0, 2**32 - 1),
+        ("int64", -(2**40), 2**40),
+    ],
+)
+def test_whole_numbers_of_wide_ranges_are_spread_evenly(dtype: str, minval: int, maxval: int) -> None:
+    x = keras.random.randint((20_000,), minval, maxval, dtype=dtype, seed=1).numpy().astype("float64")
+    shares, _ = np.histogram(x, bins=8, range=(minval, maxval))
+    np.testing.assert_allclose(shares / 20_000, 1 / 8, atol=0.015)
 
 
 def test_numbers_of_successive_steps_are_unrelated() -> None:

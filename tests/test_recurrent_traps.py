@@ -32,7 +32,7 @@ OPERATORS = {"LSTM", "GRU", "RNN"}
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-def exported(model: keras.Sequential, path: Path) -> Any:
+def exported(model: keras.Model, path: Path) -> Any:
     """The ONNX model, which has been compared with double precision at several sizes of every free axis."""
     for weight in model.weights:
         weight.assign(np.random.default_rng(len(weight.shape)).normal(0, 0.5, weight.shape))
@@ -221,3 +221,37 @@ def test_a_stateful_layer_is_refused_not_exported_as_a_stateless_one(kind: str, 
     model = keras.Sequential([keras.Input(batch_shape=(2, 4, 3)), KINDS[kind](2, stateful=True)])
     with pytest.raises(ExportError, match="rnn_state in a prediction"):
         model.export(tmp_path / "m.onnx")
+
+
+@every_kind
+@pytest.mark.parametrize("sequences", [False, True], ids=["last", "all"])
+@pytest.mark.parametrize("masked", [False, True], ids=["plain", "masked"])
+def test_sequences_of_which_a_slice_leaves_nothing(kind: str, sequences: bool, masked: bool, tmp_path: Path) -> None:
+    """Over no steps onnxruntime's GRU ends the process, and the others forget the first states."""
+    x = keras.Input((None, 3))
+    cut = (layers.Masking()(x) if masked else x)[:, 2:]
+    mask = keras.ops.any(cut != 0, -1) if masked else None
+    states = {} if kind.startswith("both") else {"initial_state": [x[:, 0] + 1] * (2 if "LSTM" in kind else 1)}
+    model = keras.Model(x, KINDS[kind](3, return_sequences=sequences)(cut, mask=mask, **states))
+    exported(model, tmp_path / "m.onnx")
+    rng = np.random.default_rng(0)
+    for time in (3, 6) if kind.startswith("both") else (2, 3, 6) if masked else (1, 2, 3, 6):
+        data = rng.normal(size=(2, time, 3)).astype("float32")
+        data[0, 3:5] = 0
+        expected = model(data).numpy()
+        np.testing.assert_allclose(run(tmp_path / "m.onnx", data), expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            model.predict(data, backend="onnxruntime", verbose=0), expected, rtol=1e-4, atol=1e-5
+        )
+
+
+def test_nothing_is_predicted_of_sequences_without_steps() -> None:
+    model = keras.Sequential([keras.Input((None, 3)), layers.GRU(2)])
+    nothing = np.zeros((2, 0, 3), "float32")
+    np.testing.assert_array_equal(model.predict(nothing, backend="onnxruntime", verbose=0), np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize("before", [layers.Conv1D(3, 3), layers.MaxPooling1D(2)], ids=["Conv1D", "MaxPooling1D"])
+def test_windows_that_always_leave_a_step_add_no_node_to_a_gru(before: Any, tmp_path: Path) -> None:
+    written = exported(keras.Sequential([keras.Input((None, 3)), before, layers.GRU(2)]), tmp_path / "m.onnx")
+    assert not {"Pad", "Slice", "Where"} & {node.op_type for node in written.graph.node}

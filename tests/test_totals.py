@@ -101,7 +101,7 @@ def test_a_model_may_compute_its_loss() -> None:
 def test_a_model_may_compute_a_loss_of_its_own_as_older_ones_do() -> None:
     class Own(keras.Sequential):
         def compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:  # type: ignore[override]
-            penalties: Any = self.losses  # type: ignore[misc]
+            penalties: Any = self.losses
             return ops.mean(ops.absolute(y - y_pred)) + sum(penalties)
 
     expected = float(np.abs(Y - X.sum(1, keepdims=True)).mean()) + 0.03

@@ -6,7 +6,7 @@ it to the operand's shape.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from seqc.errors import DTypeError, NoGradientError, ShapeError
 from seqc.graph.ir import Item, Op, Type, Value, apply, scope, walk
@@ -35,27 +35,37 @@ def connected_gradients(loss: Value, wrt: Sequence[Value]) -> list[Value | None]
         raise ShapeError(f"Gradients start from a scalar; got {loss.type}. Reduce it first, for instance ops.mean(x).")
     if not loss.type.is_float:
         raise DTypeError(f"Gradients start from a floating-point number; got {loss.type}.")
-    return _pulled([loss], [scalar(1, loss)], wrt)
+    return pulled([loss], [scalar(1, loss)], wrt)
 
 
 def pull_back(outputs: Sequence[Value], cotangents: Sequence[Value], wrt: Sequence[Value]) -> list[Value]:
     """Returns the gradient of sum(outputs * cotangents) with respect to each value of `wrt`."""
-    found = _pulled(outputs, cotangents, wrt)
+    found = pulled(outputs, cotangents, wrt)
     return [zeros_like(x) if g is None else g for x, g in zip(wrt, found, strict=True)]
 
 
-def _pulled(outputs: Sequence[Value], cotangents: Sequence[Value], wrt: Sequence[Value]) -> list[Value | None]:
+def pulled(
+    outputs: Sequence[Value],
+    cotangents: Sequence[Value],
+    wrt: Sequence[Value],
+    passes: Callable[[Value], bool] = lambda _: True,
+) -> list[Value | None]:
+    """Returns what `pull_back` does, but None where no output depends on x.
+
+    Args:
+        passes: whether a gradient that arrives at a value goes on to what it was made of.
+    """
     for x in wrt:
         if not x.type.is_float:
             raise DTypeError(f"Only floating-point values have a gradient; got {x}.")
     order = walk(outputs)
-    needed = _dependents(order, set(wrt))
+    needed = _dependents(order, set(wrt), passes)
     results = _results(order)
     arrived: dict[Value, list[Value]] = {}
     for y, cotangent in zip(outputs, cotangents, strict=True):
         arrived.setdefault(y, []).append(cotangent)
     for y in reversed(order):
-        if isinstance(y.op, Item) or not any(x in needed for x in y.inputs):
+        if isinstance(y.op, Item) or not any(x in needed for x in y.inputs) or not passes(y):
             continue
         g = _collect(y, arrived, results)
         if g is None:
@@ -90,11 +100,11 @@ def unbroadcast(g: Value, x: Type, op: Op) -> Value:
     return g
 
 
-def _dependents(order: Sequence[Value], sources: set[Value]) -> set[Value]:
+def _dependents(order: Sequence[Value], sources: set[Value], passes: Callable[[Value], bool]) -> set[Value]:
     """Returns the values of `order` that depend on one of the sources, with the sources."""
     found = set(sources)
     for v in order:
-        if any(x in found for x in v.inputs):
+        if any(x in found for x in v.inputs) and (isinstance(v.op, Item) or passes(v)):
             found.add(v)
     return found
 

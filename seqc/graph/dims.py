@@ -171,6 +171,11 @@ def is_never_less(dim: Dim, other: Dim) -> bool:
     return all(c >= 0 for _, c in _terms(dim - other))
 
 
+def may_be_nothing(dim: Dim) -> bool:
+    """Tells whether a size may be zero although no axis that it depends on is."""
+    return not is_never_less(substitute(dim, {name: symbol(name) + 1 for name in names(dim)}), 1)
+
+
 def known(shape: Iterable[Dim]) -> tuple[int, ...]:
     """Returns sizes that must be numbers.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from seqc.errors import TraceError
 from seqc.graph.element_types import HALVES
-from seqc.graph.ir import Array, Constant, Input, Type, Value, constant, walk
+from seqc.graph.ir import Array, Constant, Input, Type, Value, constant
 from seqc.graph.scopes import trace_under_way
 
 # How many operations in a row may be computed again. Fewer would keep more arrays of what is between results.
@@ -123,7 +123,7 @@ def _reads_inputs(value: Value) -> bool:
 
 def is_known(value: Value) -> bool:
     """Tells whether the numbers of a value are known while a graph is being built."""
-    return not any(isinstance(v.op, Input) or v.op.symbolic for v in walk([value]))
+    return not value.awaited
 
 
 def known_array(value: Value, what: str, advice: str) -> Array:

@@ -23,7 +23,7 @@ from seqc.graph.batch import samples_first
 from seqc.graph.dims import Dim
 from seqc.graph.equal_sizes import inferred
 from seqc.graph.operators import OPERATORS, Operators
-from seqc.graph.scopes import current_scope, note
+from seqc.graph.scopes import SERIALS, current_scope
 from seqc.graph.scopes import scope as scope
 from seqc.graph.strings import as_strings, type_name
 
@@ -118,6 +118,7 @@ class Op(ByAttributes):
         operands step by step, so that it gains nothing from samples so few that they fit the processor's cache.
         symbolic: whether a symbol comes out, of which functional models are made. derived: whether a derivative is
         taken there. strings: whether it works on texts; others view or move them. bits: whether nothing is widened.
+        chooses: whether it gives of its second and third operands the one that its first says.
     """
 
     kind: ClassVar[Kind] = "arithmetic"
@@ -128,6 +129,7 @@ class Op(ByAttributes):
     strings: ClassVar[bool] = False
     moves_strings: ClassVar[bool] = False
     bits: ClassVar[bool] = False
+    chooses: ClassVar[bool] = False
 
     def infer(self, *types: Any) -> Type | tuple[Type, ...]:
         raise NotImplementedError(f"{type(self).__name__}.infer")
@@ -196,9 +198,11 @@ class Value(Operators):
         result: the type, or a tuple of types for an op with several results (picked apart by `Item`).
         origin: the call of a function of `seqc.ops` that gave it, where it was called on symbols; for files.
         known: the constant that stands for it in what is made of it, once its numbers were asked for; see `eager`.
+        awaited: whether its numbers are not known before the graph runs, since it depends on an input or a symbol.
+        serial: greater than that of any value made before.
     """
 
-    __slots__ = ("__weakref__", "inputs", "known", "op", "origin", "result", "scope")
+    __slots__ = ("__weakref__", "awaited", "inputs", "known", "op", "origin", "result", "scope", "serial")
     sparse: ClassVar[bool] = False  # nor the next: scripts written for Keras ask
     ragged: ClassVar[bool] = False
 
@@ -206,7 +210,17 @@ class Value(Operators):
         self.op, self.inputs, self.result, self.scope = op, inputs, result, scope
         self.origin: Any = None
         self.known: Value | None = None
-        note(self)
+        self.awaited: bool = isinstance(op, Input) or op.symbolic or any(x.awaited for x in inputs)
+        self.serial = next(SERIALS)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns all but the number, so that equal models are the same bytes whenever they were made."""
+        return {name: getattr(self, name) for name in self.__slots__ if name not in ("__weakref__", "serial")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+        self.serial = next(SERIALS)
 
     @property
     def type(self) -> Type:

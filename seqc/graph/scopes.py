@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import count
 from typing import Any
 
 from seqc.contexts import give_back
@@ -31,25 +32,42 @@ def scope(name: str, whole: bool = False) -> Iterator[None]:
 # The trace that is being recorded, if any; see `seqc.graph.tracing`.
 trace_under_way: ContextVar[Any] = ContextVar("trace", default=None)
 
-# Where values are noted that are made while somebody asks for it.
-_made: ContextVar[set[Any] | None] = ContextVar("made", default=None)
+# Numbers of values in the order in which they are made.
+SERIALS = count()
 
 
-def note(value: Any) -> None:
-    """Notes a value that is being made, where somebody asks for it."""
-    if (made := _made.get()) is not None:
-        made.add(value)
+class Recording:
+    """Which values are made while it is on: it knows them by their numbers, and keeps none of them."""
+
+    def __init__(self) -> None:
+        self._ended: list[tuple[int, int]] = []
+        self._since: int | None = None
+
+    @property
+    def on(self) -> bool:
+        return self._since is not None
+
+    def start(self) -> None:
+        self._since = next(SERIALS)
+
+    def stop(self) -> None:
+        if self._since is not None:
+            self._ended.append((self._since, next(SERIALS)))
+            self._since = None
+
+    def __contains__(self, value: Any) -> bool:
+        number = value.serial
+        if self._since is not None and number > self._since:
+            return True
+        return any(first < number < last for first, last in self._ended)
 
 
 @contextmanager
-def noting() -> Iterator[set[Any]]:
-    """Gives the set of the values that are made inside."""
-    made: set[Any] = set()
-    outer = _made.get()
-    token = _made.set(made)
+def noting() -> Iterator[Recording]:
+    """Gives what tells the values that are made inside from others."""
+    made = Recording()
+    made.start()
     try:
         yield made
     finally:
-        give_back(_made, token)
-        if outer is not None:
-            outer |= made
+        made.stop()

@@ -326,9 +326,12 @@ class Trace:
             self._calls -= 1
 
     def losses_of(self, layers: Iterable[Any]) -> list[Value]:
-        """Returns the penalties that some layers added."""
-        wanted = {id(layer) for layer in layers}
-        return [loss for loss in self.losses if id(self.adders.get(loss)) in wanted]
+        """Returns the penalties that some layers added, layer by layer."""
+        if not self.losses:
+            return []
+        order = {id(layer): place for place, layer in enumerate(layers)}
+        found = [loss for loss in self.losses if id(self.adders.get(loss)) in order]
+        return sorted(found, key=lambda loss: order[id(self.adders[loss])])
 
     def read(self, variable: Variable) -> Value:
         if variable in self.updates:
@@ -345,6 +348,10 @@ class Trace:
         if (value, dtype) not in self._casts:
             self._casts[value, dtype] = cast(value, dtype)
         return self._casts[value, dtype]
+
+    def is_read(self, value: Value) -> bool:
+        """Tells whether a value is a variable in another precision, which all readers of the variable share."""
+        return len(value.inputs) == 1 and self._casts.get((value.inputs[0], value.dtype)) is value
 
     @contextmanager
     def reading_as(self, dtype: str | None) -> Iterator[None]:

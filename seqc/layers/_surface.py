@@ -41,7 +41,7 @@ class Surface(WithArguments):
     supports_jit = True
     quantization_mode = None
 
-    # What `add_loss` was given in the last call on arrays.
+    # What this layer gave `add_loss` in the last call on arrays.
     _added_losses: tuple[Array, ...] = ()
 
     if TYPE_CHECKING:
@@ -57,14 +57,18 @@ class Surface(WithArguments):
 
     @property
     def losses(self) -> list[Value]:
-        """Penalties on all weights, computed now, and what this layer and those inside it added in the last call.
+        """What this layer and those inside it added in the last call, and penalties on all weights, computed now.
 
         In a step that is being traced that is the last call there, elsewhere the last one on arrays.
         """
         trace = current_trace()
-        added = map(constant, self._added_losses) if trace is None else trace.losses_of(self._owners())
+        owners = list(self._owners())
+        if trace is None:
+            added = [constant(loss) for owner in owners for loss in getattr(owner, "_added_losses", ())]
+        else:
+            added = trace.losses_of(owners)
         weights = self.trainable_weights
-        return [*(v.regularizer(v.to_value()) for v in weights if v.regularizer is not None), *added]
+        return [*added, *(v.regularizer(v.to_value()) for v in weights if v.regularizer is not None)]
 
     @property
     def call_signature_parameters(self) -> list[str]:

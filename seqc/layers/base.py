@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary, ref
@@ -336,8 +336,17 @@ class Layer(Surface):
             variable.assign(new)
         for i, known in zip(masked, computed[after : after + len(masked)], strict=True):
             remember_mask(computed[i], known)
-        self._added_losses = tuple(y.numpy() for y in computed[after + len(masked) :])
+        self._keep_losses(trace, computed[after + len(masked) :])
         return tree.pack_sequence_as(result, computed[: len(results)])
+
+    def _keep_losses(self, trace: Trace, computed: Sequence[Value]) -> None:
+        """Gives each layer what it added in a call on arrays; what those inside added before is forgotten."""
+        for owner in self._owners():
+            if getattr(owner, "_added_losses", ()):
+                owner._added_losses = ()
+        for loss, known in zip(trace.losses, computed, strict=True):
+            adder = trace.adders[loss]
+            adder._added_losses = (*adder._added_losses, known.numpy())
 
     def _run_once(self, graph: Graph, trace: Trace) -> list[Array]:
         # A seed is drawn only where it matters: calling a layer does not change what comes after it.

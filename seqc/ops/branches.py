@@ -10,7 +10,7 @@ from seqc import structures, tree
 from seqc.errors import ConfigError, ShapeError
 from seqc.graph.eager import is_known
 from seqc.graph.ir import Array, Constant, Input, Op, Type, Value, apply, as_value, build, walk
-from seqc.graph.scopes import noting
+from seqc.graph.scopes import Recording, noting
 from seqc.graph.target import Target
 from seqc.graph.tracing import Trace, Variable, current_trace
 from seqc.ops._common import as_operands, scalar
@@ -59,8 +59,8 @@ class _Branch:
 def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
     """Returns what one of two functions returns: of the first if `pred` is true, else of the second.
 
-    Where it is not known before the model runs, both are computed, in ONNX too, and one result is chosen; only the one
-    that is chosen has a gradient, and only what it assigned to variables counts.
+    Where it is not known before the model runs, a step of training or prediction computes both, as files do, and one
+    result is chosen; only the one that is chosen has a gradient, and only what it assigned to variables counts.
 
     Args:
         pred: a boolean, or a tensor of one without axes. true_fn, false_fn: functions without arguments, which return
@@ -108,7 +108,7 @@ def _branch(condition: Value, wanted: bool, function: Callable[[], Any]) -> _Bra
     return _gated(found, made, condition, wanted, trace)
 
 
-def _gated(found: _Branch, made: set[Value], condition: Value, wanted: bool, trace: Trace | None) -> _Branch:
+def _gated(found: _Branch, made: Recording, condition: Value, wanted: bool, trace: Trace | None) -> _Branch:
     """Returns a branch that reads what was there before through gates.
 
     One that calls layers on symbols stays as it is.

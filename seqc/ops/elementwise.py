@@ -229,6 +229,8 @@ class Cast(Elementwise):
 class Where(Elementwise):
     """Takes the second operand where the first is true, else the third."""
 
+    chooses = True
+
     def infer(self, condition: Type, a: Type, b: Type) -> Type:
         if condition.dtype != "bool":
             raise DTypeError(f"Where needs a boolean condition; got {condition}. Cast it first: ops.cast(x, 'bool').")

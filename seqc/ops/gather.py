@@ -12,7 +12,7 @@ import numpy as np
 from seqc.errors import ConfigError, DTypeError, ShapeError
 from seqc.graph.batch import batch_axis
 from seqc.graph.equal_sizes import check_equal
-from seqc.graph.ir import Array, BatchRule, Emitter, Op, Sizes, Type, Value, apply, as_value, constant
+from seqc.graph.ir import Array, BatchRule, Constant, Emitter, Op, Sizes, Type, Value, apply, as_value, constant
 from seqc.graph.strings import STRING
 from seqc.ops._common import as_ids, as_number, as_tensor, check_axes, check_unused, normalize_axis
 from seqc.ops.creation import arange
@@ -20,6 +20,7 @@ from seqc.ops.elementwise import cast, equal
 from seqc.ops.reduce import is_empty, max, sum
 from seqc.ops.shape import expand_dims, reshape, transpose
 from seqc.ops.sizes import as_size, broadcast_sizes, size_of
+from seqc.ops.slicing import Slice, SliceGrad
 
 
 class Gather(Op):
@@ -48,6 +49,9 @@ class Gather(Op):
             )
 
     def vjp(self, g: Value, y: Value, table: Value, ids: Value) -> Sequence[Value | None]:
+        row = _fixed_row(table, ids)
+        if row is not None:
+            return apply(SliceGrad(Slice((0,), (row,), (row + 1,), (1,))), expand_dims(g, 0), table), None
         return apply(GatherGrad(), g, ids, table), None
 
     def batch_rule(self, y: Value) -> BatchRule:
@@ -60,6 +64,15 @@ class Gather(Op):
         # Of rows of strings onnxruntime's Gather gives the first string alone (1.32).
         ids = ids if y.inputs[1].dtype == "int64" else e.node("Cast", ids, to="int64")
         return e.node("GatherND", table, e.node("Unsqueeze", ids, e.constant(np.array([-1], np.int64))))
+
+
+def _fixed_row(table: Value, ids: Value) -> int | None:
+    """Returns which row of a table is read, counted from its start, where it is a single one that is known."""
+    size = table.type.shape[0]
+    if ids.type.rank or not isinstance(ids.op, Constant) or not isinstance(size, int):
+        return None
+    row = int(ids.op.array)
+    return row % size if -size <= row < size else None
 
 
 def _places(e: Emitter, ids: Value, name: str) -> str:

@@ -12,7 +12,7 @@ from seqc.errors import ConfigError, ShapeError, TraceError
 from seqc.graph import dims
 from seqc.graph.eager import evaluate_eagerly, is_known
 from seqc.graph.ir import Constant, Graph, Input, Type, Value, apply_many, as_value, build, constant, walk
-from seqc.graph.scopes import noting
+from seqc.graph.scopes import Recording, noting
 from seqc.graph.tracing import Trace, current_trace, tracing
 from seqc.ops._common import as_operands, normalize_axis
 from seqc.ops.branches import cond as choose
@@ -267,7 +267,7 @@ def _placeholder(name: str, t: Type) -> Value:
     return Value(Input(name, t.dtype, t.shape), (), Type(t.dtype, t.shape))
 
 
-def closed(given: Sequence[Value], ends: Sequence[Value], made: set[Value]) -> tuple[Graph, list[Value]]:
+def closed(given: Sequence[Value], ends: Sequence[Value], made: Recording) -> tuple[Graph, list[Value]]:
     """Returns a step as a graph of its own, and what it reads beside its own inputs."""
     done: dict[Value, Value] = {x: x for x in given}
     around: dict[Value, Value] = {}

@@ -88,6 +88,8 @@ def _repeats_of_each(repeats: Any) -> Array | None:
 
 def _multiplied(x: Value, axis: int, count: Size, place: int) -> Value:
     """Returns x with an axis `count` times as long: repeated at `place`, the axis itself or the one behind it."""
+    if isinstance(count, int) and count == 0:
+        return x[(*[np.s_[:]] * axis, np.s_[:0])]
     sizes = list(shape(x))
     sizes.insert(place, count)
     wide = broadcast_sizes(expand_dims(x, place), sizes)

@@ -9,7 +9,7 @@ import numpy as np
 from seqc import tree
 from seqc.dtype_policies import floatx
 from seqc.errors import ConfigError
-from seqc.graph.ir import Value, as_value, constant
+from seqc.graph.ir import Value, as_value
 from seqc.graph.tracing import current_trace
 from seqc.ops.elementwise import cast
 from seqc.ops.reduce import sum
@@ -53,13 +53,6 @@ class Hooks:
         for penalty in map(_summed, self.losses):
             total = penalty if total is None else total + cast(penalty, total.dtype)
         return total
-
-    @property
-    def losses(self: Trainable) -> list[Value]:
-        """Penalties on weights, and those that layers added in the last call, of the traced step or on arrays."""
-        trace = current_trace()
-        found = [v.regularizer(v.to_value()) for v in self.trainable_weights if v.regularizer is not None]
-        return [*found, *(map(constant, self._added_losses) if trace is None else trace.losses_of(self._owners()))]
 
     def compute_metrics(self: Trainable, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """Takes a batch into the metrics of `compile` and returns what is to be logged, by name.

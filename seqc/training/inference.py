@@ -56,6 +56,9 @@ class OnnxPass:
         self._checked: dict[Any, VerifiedSession] = {}
 
     def __call__(self, batch: Batch) -> list[Array]:
+        if any(array is not None and not array.size for array in batch):
+            # Over nothing some of onnxruntime's operators end the process, as GRU does over sequences without steps.
+            return self._trainer.run_batch("predict", batch)
         step = self._trainer.step_for("predict", batch)
         # A graph of layers is one file for all sizes that it leaves open; what is called otherwise, one for each.
         model = self._trainer.model

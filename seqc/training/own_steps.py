@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from seqc import tree
-from seqc.errors import ConfigError, ShapeError, TraceError
-from seqc.graph.autodiff import connected_gradients, gradients
-from seqc.graph.autodiff import total as add_up
+from seqc.errors import ConfigError, ShapeError
+from seqc.graph.autodiff import connected_gradients
 from seqc.graph.ir import Value, as_value
-from seqc.graph.tracing import Trace, Variable, current_trace, require_trace
-from seqc.ops.reduce import count_samples, sum
+from seqc.graph.tracing import Trace, require_trace
+from seqc.ops.reduce import count_samples
 
 if TYPE_CHECKING:
     from seqc.training.trainable import Trainable
@@ -29,7 +28,8 @@ class Rehearsal(Trace):
     """A trace that ends with the first gradient: until then a step has called what it computes with."""
 
 
-def _end_rehearsal(trace: Trace) -> None:
+def end_rehearsal(trace: Trace) -> None:
+    """Leaves a step that was called for no more than what comes before its first gradient."""
     if isinstance(trace, Rehearsal):
         raise Enough
 
@@ -45,7 +45,7 @@ def train_batch(model: Trainable, x: Any, y: Any, sample_weight: Any) -> tuple[V
     y_pred = model.forward(x, training=True)
     loss = total_loss(model, x, y, y_pred, sample_weight, training=True)
     variables = model.trainable_weights
-    _end_rehearsal(trace)
+    end_rehearsal(trace)
     # A weight that the loss does not depend on is left as it is, by weight decay, too.
     grads = connected_gradients(optimizer.scale_loss(loss), [trace.read(v) for v in variables])
     optimizer.apply(grads, variables)
@@ -110,60 +110,3 @@ def own_test_step(model: Trainable, data: Any) -> tuple[Value | None, Any]:
 def _loss_in(logs: Any) -> Value | None:
     found = as_value(logs["loss"]) if isinstance(logs, Mapping) and logs.get("loss") is not None else None
     return None if found is None or found.type.rank else found
-
-
-class GradientTape:
-    """Gives gradients in a `train_step` of a model's own, in the form of TensorFlow's scripts.
-
-    A step is traced into one graph, in which everything can be differentiated: what is computed inside `with` and what
-    is computed before are alike, `watch` has nothing to do, and a tape may be asked as often as one likes, for
-    gradients of gradients too.
-
-    Args:
-        persistent, watch_accessed_variables: taken and not needed.
-    """
-
-    def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
-        pass
-
-    def __enter__(self) -> GradientTape:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def watch(self, tensor: Any) -> None:
-        """Does nothing; see the class."""
-
-    def gradient(self, target: Any, sources: Any) -> Any:
-        """Returns d target / d source for each source, in the form of `sources`; zeros where it does not depend on one.
-
-        Args:
-            target: a tensor; of several numbers, their sum. sources: variables or tensors, one or a tree of them.
-
-        Raises:
-            TraceError: no step is being traced.
-        """
-        trace = current_trace()
-        if trace is None:
-            raise TraceError(
-                "GradientTape.gradient works only inside a step of training: elsewhere tensors are plain numbers, and "
-                "nothing remembers what they were made of. Put the body of the loop into train_step(self, data) of a "
-                "subclass of Model, which fit and train_on_batch run; 'Loops with GradientTape' in docs/from-keras.md "
-                "has an example."
-            )
-        total = as_value(target)
-        total = sum(total) if total.type.rank else total
-        read = [_read(trace, leaf) for leaf in tree.flatten(sources)]
-        _end_rehearsal(trace)
-        found = iter(gradients(total, [value for values in read for value in values]))
-        return tree.pack_sequence_as(sources, [add_up([next(found) for _ in values]) for values in read])
-
-
-def _read(trace: Trace, source: Any) -> list[Value]:
-    """Returns all values that stand for a source: of a variable that was assigned to, the old and the new ones."""
-    if isinstance(source, Value):
-        return [source] if source.known is None else [source, source.known]
-    if not isinstance(source, Variable):
-        return [as_value(source)]
-    return trace.reads_of(source) or [trace.read(source)]

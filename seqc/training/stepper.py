@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from seqc import tree
-from seqc.backends.numpy.kept import Kept
+from seqc.backends.numpy.kept import Kept, remember
 from seqc.errors import ConfigError, DataError, ShapeError, TraceError
 from seqc.graph.equal_sizes import SizesDiffer
 from seqc.graph.ir import Array
@@ -34,8 +36,9 @@ from seqc.utils.garbage import collected_later
 if TYPE_CHECKING:
     from seqc.export.session import VerifiedSession
 
-# Steps kept for different kinds of batches; each new length of sequence, for instance, is one.
-KEPT_STEPS = 64
+# Steps kept for different kinds of batches; each new length of sequence, for instance, is one. Where steps that were
+# dropped are needed again, there is room for them, as long as all have no more nodes than this, of some 450 bytes.
+KEPT_STEPS, MOST_NODES = 64, 1 << 16
 
 # Methods of a model's own that are given the samples, and may take more of them than the model's inputs.
 _SEES_ALL = ("train_step", "test_step", "predict_step", "compute_loss")
@@ -50,7 +53,9 @@ class Stepper(Totals):
 
     def __init__(self, model: Trainable) -> None:
         super().__init__(model)
-        self._steps: dict[Any, Step] = {}
+        self._steps: OrderedDict[Any, Step] = OrderedDict()
+        self._dropped_steps: dict[Any, bool] = {}
+        self._most_steps = KEPT_STEPS
         self._kept = Kept()
         # What a step depends on besides the data: which layers and weights train, and the optimizer's variables.
         self.flags: tuple[Any, ...] = ()
@@ -99,7 +104,8 @@ class Stepper(Totals):
         """Returns what to copy and to pickle: everything but the model, and compiled steps, which are made again."""
         return vars(self) | {
             "_model": None,
-            "_steps": {},
+            "_steps": OrderedDict(),
+            "_dropped_steps": {},
             "_slots": (),
             "_kept": Kept(),
             "_counting": None,
@@ -109,6 +115,7 @@ class Stepper(Totals):
     def forget_steps(self) -> None:
         """Drops the traced steps; the next use traces again."""
         self._steps.clear()
+        self._dropped_steps.clear()
         self._sized.clear()
         self.sessions.clear()
 
@@ -141,8 +148,11 @@ class Stepper(Totals):
         form = repr(batch.forms) if isinstance(batch, FormedBatch) else None
         state = (self._trained_with, self._slots) if kind == "train" else (self.flags, None)
         key = (kind, *state, rows, form, *map(_kind_of, batch))
-        if key in self._steps:
-            return self._steps[key]
+        step = self._steps.get(key)
+        if step is not None:
+            with suppress(KeyError):  # where another thread has just dropped it
+                self._steps.move_to_end(key)
+            return step
         try:
             return self._trace_step(key, batch, sized)
         except (ShapeError, SizesWritten, StepsUnknown) as error:
@@ -175,10 +185,19 @@ class Stepper(Totals):
             raise
         refuse_symbols_of_models(step.graph)
         step = replace(step, kept=self._kept)
-        while len(self._steps) >= KEPT_STEPS:
-            self._steps.pop(next(iter(self._steps)))
+        self._make_room(key, step)
         self._steps[key] = step
         return step
+
+    def _make_room(self, key: Any, step: Step) -> None:
+        """Drops steps that were not used for the longest time, where there are too many with one more."""
+        nodes = sum(len(one.graph.walk()) for one in (*self._steps.values(), step))
+        if self._dropped_steps.pop(key, False) and nodes <= MOST_NODES:
+            self._most_steps += 1
+        while len(self._steps) >= self._most_steps or (len(self._steps) >= KEPT_STEPS and nodes > MOST_NODES):
+            dropped, old = self._steps.popitem(last=False)
+            nodes -= len(old.graph.walk())
+            remember(self._dropped_steps, dropped, True)
 
     def _refuse_own_function(self, kind: str) -> None:
         name = f"make_{kind}_function"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from seqc.graph.ir import Array, Graph, Value
+from seqc.graph.ir import Graph, Value
 from seqc.graph.tracing import Trace, Variable
 from seqc.training.arrange import Port
 
@@ -25,7 +25,6 @@ class Trainable(Protocol):
     stop_evaluating: bool
     stop_predicting: bool
     _trainer: Trainer
-    _added_losses: tuple[Array, ...]
     # The forms of what it takes and gives: one tensor, or lists and dictionaries of them.
     _input_tree: Any
     _output_tree: Any

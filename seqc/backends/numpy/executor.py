@@ -12,7 +12,7 @@ from seqc.backends.numpy.arena import Arena
 from seqc.backends.numpy.build import build_program
 from seqc.backends.numpy.footprint import footprint
 from seqc.backends.numpy.interrupts import UNFINISHED, whole
-from seqc.backends.numpy.kept import Keepable, Kept
+from seqc.backends.numpy.kept import Dropped, Keepable, Kept, remember
 from seqc.backends.numpy.lowering import lower_for_numpy
 from seqc.backends.numpy.memory import Memory
 from seqc.backends.numpy.plan_checker import check_plan, is_wanted
@@ -44,6 +44,8 @@ class Executor:
         self.given = graph.inputs[: len(graph.inputs) - len(self.reads)]
         # By the shapes of what is given and the arena. The last batch of an epoch, for instance, has one of its own.
         self._programs: dict[Any, _Bound] = {}
+        # What is remembered of those that were dropped, by the shapes.
+        self._dropped: dict[Any, Dropped] = {}
         self._kept = kept or Kept()
         self._kept.add(self)
         # There is one state: several threads that use one model take turns.
@@ -101,7 +103,7 @@ class Executor:
             found.used = self._kept.now()
             return found
         self._programs.pop(key, None)
-        self._kept.make_room()
+        self._kept.make_room(self._dropped.pop(key[1:], None))
         self._programs[key] = made = self._build(arrays, arena)
         made.used = self._kept.now()
         return made
@@ -115,6 +117,7 @@ class Executor:
         for key, bound in list(self._programs.items()):
             if bound is program:
                 self._programs.pop(key, None)
+                remember(self._dropped, key[1:], Dropped(bound.used, bound.tables))
 
     @collected_later
     def _build(self, arrays: Sequence[Array], arena: Arena) -> _Bound:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Iterable
+from functools import partial
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -50,8 +52,19 @@ def footprint(root: Any) -> int:
         if isinstance(each, FunctionType):  # not its globals
             waiting += ((cell, weight) for cell in each.__closure__ or ())
         elif isinstance(each, list | tuple) and len(each) > ROW:
-            step = len(each) // SOME
-            waiting += ((one, weight * len(each) / SOME) for one in each[: step * SOME : step])
+            for group in _alike(each):
+                step = max(len(group) // SOME, 1) if len(group) > ROW else 1
+                some = group[: step * SOME : step] if step > 1 else group
+                waiting += ((one, weight * len(group) / len(some)) for one in some)
         else:
             waiting += ((one, weight) for one in gc.get_referents(each))
     return int(total)
+
+
+def _alike(things: Iterable[Any]) -> Iterable[list[Any]]:
+    """Returns things by what they are. Among hundreds of calls a layer may be one, of thousands of calls of its own."""
+    groups: dict[Any, list[Any]] = {}
+    for each in things:
+        kind = each.func if isinstance(each, partial) else each.__code__ if isinstance(each, FunctionType) else None
+        groups.setdefault((type(each), id(kind)), []).append(each)
+    return groups.values()

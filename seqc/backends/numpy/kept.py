@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 from weakref import ref
 
 from seqc.backends.numpy.arena import Arena, Arenas
 from seqc.backends.numpy.memory import Memory
 
+T = TypeVar("T")
+
 # Programs of a model that are always kept: for training and for validation, with a last batch of another size each.
 ALWAYS = 4
-# So many bytes may the tables of all programs of a model take if there are more, and blocks that were outgrown.
-ROOM = 12 << 20
-# An arena of more than ROOM has at most so many times the memory that programs used lately need.
+# So many bytes may the tables of all programs of a model take if there are more; and at most so many if those that were
+# dropped are needed again.
+ROOM, MOST = 5 << 20, 64 << 20
+# So many bytes may blocks take that were outgrown.
+OUTGROWN = 12 << 20
+# An arena of more than OUTGROWN has at most so many times the memory that programs used lately need.
 SLACK = 2
+# So many that were dropped are remembered, of one executor.
+REMEMBERED = 1024
+
+
+class Dropped(NamedTuple):
+    """What is remembered of a program that was dropped: when it was used last, and how many bytes it took."""
+
+    used: int
+    tables: int
+
+
+def remember(those: dict[Any, T], key: Any, one: T) -> None:
+    """Adds something to what is known of those that were dropped, of whom the first are forgotten."""
+    those[key] = one
+    if len(those) > REMEMBERED:
+        those.pop(next(iter(those)), None)
 
 
 class Keepable(Protocol):
@@ -61,6 +82,7 @@ class Kept:
         self.arenas = Arenas()
         self._keepers: list[ref[Keeper]] = []
         self._time = 0
+        self._more = 0  # bytes of room beyond ROOM
 
     def add(self, keeper: Keeper) -> None:
         """Counts the programs of an executor as well, as long as it lives."""
@@ -71,11 +93,17 @@ class Kept:
         self._time += 1
         return self._time
 
-    def make_room(self) -> None:
+    def make_room(self, again: Dropped | None = None) -> None:
         """Drops programs where all take too much memory; called before one more is built.
 
         Those in blocks that were outgrown go first, even if they are used again: they are built once more, in the block
-        that there is now. Of the others those go that were not used for the longest time.
+        that there is now. Of the others those go that were not used for the longest time. Where a program comes again
+        that was dropped, there is room for it from then on. Should that be the most there can be, and all others have
+        been used since, then more come in turn than there is room for: if this one took the place of the oldest, which
+        comes next, each would be dropped before its turn. So it takes that of the one used last, and the others stay.
+
+        Args:
+            again: what is remembered of the program that is to be built, if it was dropped.
         """
         self._keepers = [known for known in self._keepers if known() is not None]
         keepers = [keeper for known in self._keepers if (keeper := known()) is not None]
@@ -84,12 +112,15 @@ class Kept:
         self._shrink_arenas(programs)
         outgrown = [p for p in programs if not p.arena.has(p.memory)]
         blocks = {number: size for p in outgrown for number, size in p.memory.blocks.items()}
-        dropped = outgrown if sum(blocks.values()) > ROOM else []
+        dropped = outgrown if sum(blocks.values()) > OUTGROWN else []
+        if again is not None:
+            self._more = min(self._more + again.tables, MOST - ROOM)
         older = [p for p in programs if p not in dropped][: 1 - ALWAYS]  # beside those always kept and the new one
         if older:
             taken = sum(program.tables for program in programs if program not in dropped)
-            while older and taken > ROOM:
-                dropped.append(older.pop(0))
+            while older and taken > ROOM + self._more:
+                in_turn = again is not None and older[0].used > again.used
+                dropped.append(older.pop(-1 if in_turn else 0))
                 taken -= dropped[-1].tables
         for program in dropped:
             owners[program].drop(program)
@@ -98,5 +129,5 @@ class Kept:
         """Lets go what no program needs any more of those that were used lately."""
         for arena in self.arenas.all:
             needed = max((p.memory.size for p in programs[-2 * ALWAYS :] if p.arena is arena), default=0)
-            if arena.size > max(ROOM, SLACK * needed):
+            if arena.size > max(OUTGROWN, SLACK * needed):
                 arena.renew()

@@ -9,7 +9,7 @@ import numpy as np
 
 from seqc.export.recurrent.forms import OnnxRecurrent, StepOrder, StepRows, TakeStep, TakeSteps
 from seqc.graph import dims
-from seqc.graph.ir import Graph, Value, apply, apply_many, constant, scope
+from seqc.graph.ir import Graph, Value, apply, apply_many, constant, scope, walk
 from seqc.graph.rewriting import rewrite
 from seqc.graph.target import Target
 from seqc.ops._common import scalar
@@ -17,8 +17,8 @@ from seqc.ops._recurrent import Recurrent
 from seqc.ops.elementwise import where
 from seqc.ops.padding import Pad
 from seqc.ops.rnn import SimpleRNN
-from seqc.ops.shape import expand_dims, reshape, squeeze, transpose
-from seqc.ops.slicing import concatenate, flip, split
+from seqc.ops.shape import expand_dims, ones_like, reshape, squeeze, transpose, zeros_like
+from seqc.ops.slicing import Slice, concatenate, flip, split
 
 
 def lower_recurrent(graph: Graph, target: Target) -> Graph:
@@ -41,6 +41,10 @@ def _lowered(
     target: Target, op: Recurrent, x: Value, w: Value, r: Value, b: Value, states: Sequence[Value], mask: Value | None
 ) -> tuple[Value, ...]:
     """Returns outputs (batch, time, units) and the last states, through ONNX's operator."""
+    if (op.onnx == "GRU" or states) and _may_lose_all_steps(x):
+        x, mask = _with_a_step_left_out(x, mask)
+        outputs, *last = _lowered(target, replace(op, has_mask=True), x, w, r, b, states, mask)
+        return outputs[:, 1:] if op.reverse else outputs[:, :-1], *last
     steps = transpose(x, (1, 0, 2))
     extra: list[Value] = []
     if mask is not None:
@@ -65,6 +69,26 @@ def _lowered(
     if op.reverse:
         outputs = flip(outputs, 0)
     return transpose(outputs, (1, 0, 2)), *last
+
+
+def _may_lose_all_steps(x: Value) -> bool:
+    """Whether a part is cut out of sequences that is nothing of short ones. Windows refuse those that do not fit."""
+
+    def cut(v: Value) -> bool:
+        return isinstance(v.op, Slice) and any(map(dims.may_be_nothing, v.type.shape[1:]))
+
+    return dims.may_be_nothing(x.type.shape[1]) and any(map(cut, walk([x])))
+
+
+def _with_a_step_left_out(x: Value, mask: Value | None) -> tuple[Value, Value]:
+    """Returns sequences with one step more, and a mask without it.
+
+    Over no steps onnxruntime's GRU ends the process, and the others give zeros in the place of the first states.
+    """
+    if mask is None:
+        mask = ones_like(x[:, :, 0], dtype="bool")
+    x = apply(Pad(((0, 0), (0, 1), (0, 0))), x)
+    return x, concatenate([mask, zeros_like(x[:, :1, 0], dtype="bool")], 1)
 
 
 def _output_at_end(y: Value, lengths: Value) -> Value:

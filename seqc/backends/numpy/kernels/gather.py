@@ -23,7 +23,12 @@ _PAIRS: dict[Any, Any] = {np.dtype(np.float32): np.complex64, np.dtype(np.float6
 def bind_gather(op: Gather, outs: Sequence[Array | None], xs: Sequence[Array], scratch: Scratch) -> Call | None:
     """The rows of a table, after a look at the ids."""
     (out,), (table, ids) = outs, xs
-    if out is None or not out.flags.c_contiguous or not len(table):
+    if out is None or not len(table):
+        return None
+    if not ids.ndim:
+        # Of a table that is not contiguous, `np.take` copies all for a single row.
+        return in_turn(partial(op.check_range, table, ids), lambda: np.copyto(out, table[ids[()]]))
+    if not out.flags.c_contiguous:
         return None
 
     def run() -> None:
