@@ -142,6 +142,8 @@ def _per_step(seconds: float) -> str:
 
 
 def _number(value: Any) -> str:
-    if not isinstance(value, float | np.floating):
+    if isinstance(value, np.floating):
+        value = float(value)
+    if not isinstance(value, float):
         return str(value)
     return f"{value:.4f}" if value == 0 or 1e-3 < abs(value) < 1e5 else f"{value:.4e}"
