@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+from seqc.contexts import give_back
 from seqc.errors import SavingError
 
 
@@ -53,8 +54,8 @@ def one_file(budget: Budget | None = None, numbers: Mapping[int, int] | None = N
     try:
         yield
     finally:
-        _shared.reset(shared)
-        _budget.reset(counted)
+        give_back(_shared, shared)
+        give_back(_budget, counted)
 
 
 def reading() -> bool:

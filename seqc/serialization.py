@@ -17,6 +17,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from seqc.argument_kinds import taken
+from seqc.contexts import give_back
 from seqc.errors import ConfigError, SavingError
 from seqc.file_scope import building, shared_objects
 from seqc.keras_places import AS_KERAS, NOT_IN_KERAS
@@ -84,7 +85,7 @@ def custom_object_scope(custom_objects: Mapping[str, Any], *more: Mapping[str, A
     try:
         yield
     finally:
-        _scope.reset(token)
+        give_back(_scope, token)
 
 
 @contextmanager
@@ -94,7 +95,7 @@ def noting_own_objects(found: dict[str, Any]) -> Iterator[None]:
     try:
         yield
     finally:
-        _noted.reset(token)
+        give_back(_noted, token)
 
 
 @contextmanager
@@ -104,7 +105,7 @@ def keeping_functions() -> Iterator[None]:
     try:
         yield
     finally:
-        _keeping.reset(token)
+        give_back(_keeping, token)
 
 
 # Arguments of a base that says its own in `get_config`, but for these.

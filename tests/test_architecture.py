@@ -22,6 +22,7 @@ LEVELS = {
     "seqc.errors": 0,
     "seqc.utils.absent": 0,
     "seqc.utils.garbage": 0,
+    "seqc.contexts": 0,
     "seqc.utils.naming": 0,
     "seqc.utils.signatures": 0,
     "seqc.utils.not_carried": 0,

@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from seqc.contexts import give_back
 from seqc.errors import ShapeError
 from seqc.graph import dims
 from seqc.graph.arity import check_arity, check_kinds
@@ -111,7 +112,7 @@ def collecting(sizes: EqualSizes) -> Iterator[None]:
     try:
         yield
     finally:
-        _current.reset(token)
+        give_back(_current, token)
 
 
 def inferred(op: Op, types: Sequence[Type]) -> tuple[Sequence[Type], Type | tuple[Type, ...]]:

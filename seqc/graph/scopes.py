@@ -8,6 +8,8 @@ from contextvars import ContextVar
 from itertools import count
 from typing import Any
 
+from seqc.contexts import give_back
+
 _scope: ContextVar[str] = ContextVar("scope", default="")
 
 
@@ -24,7 +26,7 @@ def scope(name: str, whole: bool = False) -> Iterator[None]:
     try:
         yield
     finally:
-        _scope.reset(token)
+        give_back(_scope, token)
 
 
 # The trace that is being recorded, if any; see `seqc.graph.tracing`.

@@ -16,6 +16,7 @@ from weakref import finalize
 
 import numpy as np
 
+from seqc.contexts import give_back
 from seqc.errors import ShapeError, TraceError
 from seqc.graph.eager import is_known
 from seqc.graph.element_types import FLOATS
@@ -478,4 +479,4 @@ def tracing(trace: Trace | None) -> Iterator[Trace | None]:
     try:
         yield trace
     finally:
-        trace_under_way.reset(token)
+        give_back(trace_under_way, token)

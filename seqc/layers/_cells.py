@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from seqc import activations, ops
+from seqc.contexts import give_back
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value, as_value, constant
 from seqc.graph.tracing import require_trace
@@ -107,7 +108,7 @@ def drawn_once() -> Iterator[None]:
     try:
         yield
     finally:
-        _DRAWN.reset(token)
+        give_back(_DRAWN, token)
 
 
 class Cell(KernelArguments, BiasArguments, SteppedCell):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from seqc.contexts import give_back
 from seqc.graph.ir import Array
 from seqc.ops import _special
 
@@ -68,7 +69,7 @@ def disturbed_gates(disturb: Callable[[Array], Array]) -> Iterator[None]:
     try:
         yield
     finally:
-        _disturbance.reset(token)
+        give_back(_disturbance, token)
 
 
 def onnx_activations(*names: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from seqc.contexts import give_back
 from seqc.errors import NoGradientError, ShapeError
 from seqc.graph import dims
 from seqc.graph.ir import Array, Emitter, Op, Sizes, Type, Value, apply
@@ -164,7 +165,7 @@ def disturbed_places(disturb: Callable[[Array], Array]) -> Iterator[None]:
     try:
         yield
     finally:
-        _disturbance.reset(token)
+        give_back(_disturbance, token)
 
 
 def weights(size: int, wanted: int, kind: str, dtype: str, antialias: bool = False) -> Array:

@@ -10,14 +10,17 @@ import random
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any
 
 import numpy as np
 
+from seqc.backends.numpy.interrupts import whole
+from seqc.backends.numpy.workers import Run
 from seqc.errors import DataError
 from seqc.utils.display import note
 
@@ -40,7 +43,8 @@ def made_ahead(
     rest = iter(numbers)
     try:
         while True:
-            waiting.extend(pool.submit(make, number) for number in itertools.islice(rest, most - len(waiting)))
+            for number in itertools.islice(rest, most - len(waiting)):
+                waiting.append(_submitted(pool, make, number))
             if not waiting:
                 return
             yield waiting.popleft().result()
@@ -52,6 +56,34 @@ def made_ahead(
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submitted(pool: Executor, make: Callable[[int], Any], number: int) -> Future[Any]:
+    """Has a batch made; Ctrl-C meanwhile, when processes may be begun, comes when that is done."""
+    run = Run()
+    future = _submit(pool, run, make, number)
+    if run.interrupted:
+        raise KeyboardInterrupt
+    return future
+
+
+@whole
+def _submit(pool: Executor, run: Run, make: Callable[[int], Any], number: int) -> Future[Any]:
+    with _deaf():
+        return pool.submit(make, number)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes that are begun inside hear of Ctrl-C only once they say what becomes of it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _thread_pool(batches: Any, workers: int) -> tuple[Executor, Callable[[int], Any]]:
@@ -83,6 +115,8 @@ def _begin_process(batches: Any, seed: int) -> None:
     global _held
     _held = batches, seed
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the program's own process hears of Ctrl-C, and ends this one
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # for what it begins itself; see `_deaf`
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

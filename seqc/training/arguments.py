@@ -40,14 +40,16 @@ def optional_number(name: str, value: Any) -> int | None:
 
 
 def verbosity(verbose: Any) -> int:
-    """Returns 0 for silence, 1 for a progress bar, 2 for a line per epoch.
+    """Returns 0 for silence, 1 for a progress bar, 2 for a line per epoch; of other numbers Keras shows epochs alone.
 
     Raises:
         ConfigError: the argument says none of these.
     """
+    if verbose is None:
+        return 0
     if isinstance(verbose, str) and verbose == "auto":
         return 1
-    if not isinstance(verbose, str) and verbose in (0, 1, 2):
+    if isinstance(verbose, int | np.integer):
         return int(verbose)
     raise ConfigError(f'verbose must be 0 (silent), 1 (progress bar), 2 (a line per epoch) or "auto"; got {verbose!r}.')
 

@@ -31,6 +31,19 @@ def holds_arrays(value: Any) -> bool:
     return any(map(is_array, tree.flatten(value))) if not is_array(value) else True
 
 
+def without_others(given: Any, names: Sequence[str], form: Any = None) -> Any:
+    """Returns samples without what a dictionary has besides all of a model's inputs; of others, themselves.
+
+    Args:
+        given: the samples. names: of the inputs. form: lists and dictionaries in which the model has them.
+    """
+    if isinstance(given, Mapping):
+        for wanted in ([form] if isinstance(form, Mapping) else []) + [names]:
+            if set(wanted) < set(given):
+                return {name: given[name] for name in wanted}
+    return given
+
+
 def arrange(
     given: Any, names: Sequence[str], what: str, kind: str, optional: bool = False, form: Any = None
 ) -> list[Any]:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from seqc import optimizers, tree
 from seqc.backends.numpy.interrupts import finish_steps
-from seqc.callbacks import CallbackList, History
+from seqc.callbacks import CallbackList, History, LambdaCallback
 from seqc.limits import limited
 from seqc.serialization import revive
 from seqc.training.arguments import optional_number, validates, verbosity, whole_number
@@ -204,7 +204,7 @@ class TrainingMethods(Hooks):
             of inputs and outputs; or x alone, an iterable of batches (x, y) or
             (x, y, sample_weight).
             batch_size: samples per step, 32 by default; arrays only. epochs: where to stop counting epochs.
-            verbose: 0 for silence, 1 for a progress bar, 2 for a line per epoch; "auto" is 1.
+            verbose: 0 for silence, 1 for a progress bar, 2 for a line per epoch; "auto" is 1, None 0.
             callbacks: objects of `seqc.callbacks`.
             validation_split: fraction at the end of the arrays to keep for validation.
             validation_data: (x, y), (x, y, sample_weight), or an iterable of batches.
@@ -268,6 +268,8 @@ class TrainingMethods(Hooks):
             )
             trainer.prepare()
             with show_progress(level, epochs) as progress:
+                if level:  # behind the others, as in Keras, so that it shows what they add to the logs
+                    run.append(LambdaCallback(on_epoch_end=lambda epoch, logs: progress.finish(logs)))
                 trainer.fit(training, validation, range(initial_epoch, epochs), validated, run, progress)
         return run.history
 
@@ -302,7 +304,7 @@ class TrainingMethods(Hooks):
             run = CallbackList(callbacks, model=self, verbose=verbose, epochs=1, steps=source.steps)
             progress.start(0, source.steps)
             logs = test_pass(trainer, source, run, progress)
-            progress.finish(logs)
+            progress.finish(dict(sorted(logs.items())))
         return _listed(trainer, logs, return_dict)
 
     @finish_steps

@@ -34,6 +34,11 @@ class Resumable(Stepper):
     _training_source: Source | None = None
     _first_totals: Sequence[Array] = ()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves out the run under way: a copy that is made meanwhile has neither its data nor its place in them."""
+        place = {"first_epoch": 0, "first_batch": 0, "resumed_at_end": False}
+        return super().__getstate__() | place | {"_training_source": None, "_first_totals": ()}
+
     def position(self, epoch: int, batch: int) -> dict[str, Any]:
         """Returns where the training stands, but for weights and the optimizer's state.
 

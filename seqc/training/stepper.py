@@ -19,7 +19,7 @@ from seqc.layers.call_errors import refuse_symbols_of_models
 from seqc.losses.shapes import SizesWritten
 from seqc.ops.loops import StepsUnknown
 from seqc.seeds import next_seed
-from seqc.training.arrange import arrange, arrange_weights, is_array, labelled, only_one
+from seqc.training.arrange import arrange, arrange_weights, is_array, labelled, only_one, without_others
 from seqc.training.as_given import data_as_given, fits, rehearse
 from seqc.training.compiled import Compiled
 from seqc.training.data import Batch, Data, FormedBatch, as_array, make_data, match_rank
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 # Steps kept for different kinds of batches; each new length of sequence, for instance, is one. Where steps that were
 # dropped are needed again, there is room for them, as long as all have no more nodes than this, of some 450 bytes.
 KEPT_STEPS, MOST_NODES = 64, 1 << 16
+
+# Methods of a model's own that are given the samples, and may take more of them than the model's inputs.
+_SEES_ALL = ("train_step", "test_step", "predict_step", "compute_loss")
 
 _NOT_EAGER = (
     "compile(run_eagerly=True) does not change that: in seqc a step is always traced, and NumPy cannot compute in it."
@@ -259,6 +262,8 @@ class Stepper(Totals):
         if not model.built and not self._calls_nothing:
             self._build_for(x)
         names = [port.name for port in model._ports()]
+        if not model.shaped_by_call and not any(overrides(model, name) for name in _SEES_ALL):
+            x = without_others(x, names, model._input_tree)
         found = (
             [only_one(x, names[0], "x", "input", model.name)]
             if len(names) == 1
@@ -377,6 +382,11 @@ class Stepper(Totals):
             self.settings = compiled = Compiled(compiled.optimizer, *given, names, self._unnamed(names), self._keyed)
             compiled.shown_loss = shown
         return compiled
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether a loss or a metric wants labels, which the model does not make itself."""
+        return not self._says_itself and any(head.needs_labels for head in self._for_outputs().heads)
 
     @property
     def _says_itself(self) -> bool:

@@ -112,7 +112,7 @@ def by_columns(x: Any, y: Any, ports: Sequence[Port], outputs: Sequence[str], la
             )
     elif not names or not labels or not set(names) < set(x):
         tables = [key for key, one in x.items() if is_table(one)]
-        if tables:
+        if tables and not (names and set(names) <= set(x)):
             raise DataError(f"x is a dictionary of tables: {_listed(tables)}. Choose one: x['{tables[0]}'].")
         return x, y
     found, rest = take_columns(columns_of(x) if table else x, names, outputs, labels)

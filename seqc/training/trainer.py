@@ -77,7 +77,7 @@ class Trainer(Resumable):
         callbacks: CallbackList,
         progress: Any,
     ) -> None:
-        """Runs the epochs."""
+        """Runs the epochs. Who shows the end of one is among the callbacks, behind those that add to its logs."""
         optimizer = self.compiled.optimizer
         nan = NonFiniteLoss()
         logs: dict[str, Any] = {}
@@ -98,11 +98,11 @@ class Trainer(Resumable):
                 if validation is not None and epoch in validated:
                     found = test_pass(self, validation, callbacks, Silence())
                     logs |= {f"val_{name}": value for name, value in found.items()}
-                progress.finish(logs)
                 callbacks.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
-            optimizer.finalize_variable_values(self.model.trainable_weights)
+            if epochs.stop:  # as in Keras; a run of no epochs changes nothing
+                optimizer.finalize_variable_values(self.model.trainable_weights)
             callbacks.on_train_end(logs)
         finally:
             self._training_source = None
@@ -122,7 +122,7 @@ class Trainer(Resumable):
         """Returns the source of `validation_data`, which will be gone through so many times."""
         if data is None:
             return None
-        if isinstance(data, np.ndarray):
+        if isinstance(data, np.ndarray) and self.needs_labels:
             raise DataError(
                 "validation_data must be a tuple (x_val, y_val) or (x_val, y_val, sample_weight_val); got one array of "
                 f"shape {data.shape}."

@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -22,8 +23,8 @@ class Progress:
     """Shows the epochs of one run.
 
     Args:
-        level: 1 for a bar, 2 for a plain line per epoch. epochs: how many there are; None when there are none to speak
-        of.
+        level: 1 for a bar, 2 for a plain line per epoch, another for the number of the epoch alone. epochs: how many
+        there are; None when there are none to speak of.
     """
 
     def __init__(self, level: int, epochs: int | None) -> None:
@@ -68,14 +69,15 @@ class Progress:
         """So many steps are done; `logs` are given when they were wanted."""
         self._done = done
         if self._live is not None and logs is not None:
-            self._shown, self._logs = time.perf_counter(), logs
-            self._live.update(self._bar(logs), refresh=True)
+            self._shown, self._logs = time.perf_counter(), dict(sorted(logs.items()))
+            self._live.update(self._bar(self._logs), refresh=True)
 
     def finish(self, logs: dict[str, Any]) -> None:
-        """The epoch is done: its final line stays."""
+        """The epoch is done: its final line stays, with the logs in their order."""
         self._stop()
         self._steps = self._done
-        self._console.print(self._line(logs) if self._level == 2 else self._bar(logs))
+        if self._level in (1, 2):
+            self._console.print(self._line(logs) if self._level == 2 else self._bar(logs))
 
     def _stop(self) -> None:
         if self._live is not None:
@@ -123,8 +125,7 @@ class Progress:
 
 
 def _shown(logs: dict[str, Any]) -> list[str]:
-    """Returns metrics by name, those of the validation last."""
-    return [f"{label(name)}: {_number(logs[name])}" for name in sorted(logs, key=lambda n: (n.startswith("val_"), n))]
+    return [f"{label(name)}: {_number(value)}" for name, value in logs.items()]
 
 
 def _clock(seconds: float) -> str:
@@ -141,6 +142,8 @@ def _per_step(seconds: float) -> str:
 
 
 def _number(value: Any) -> str:
+    if isinstance(value, np.floating):
+        value = float(value)
     if not isinstance(value, float):
         return str(value)
     return f"{value:.4f}" if value == 0 or 1e-3 < abs(value) < 1e5 else f"{value:.4e}"

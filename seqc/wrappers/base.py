@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from seqc.contexts import give_back
 from seqc.errors import ConfigError
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Value
@@ -34,7 +35,7 @@ def in_double_precision() -> Iterator[None]:
     try:
         yield
     finally:
-        _exact.reset(token)
+        give_back(_exact, token)
 
 
 class SKLBase(BaseEstimator):

@@ -3,13 +3,15 @@
 Python raises KeyboardInterrupt between any two instructions of the main thread. In the middle of a step, that would
 leave some weights changed and others not. While a model is used, the signal is therefore handled here: during a step it
 is only written down, and raised when the step is over - after half a second at most, from when on no more operations of
-the step begin. Everywhere else, and for whatever an application of its own has put in place, nothing changes.
+the step begin. Where Python swallows the exception, as in what it calls when an object is freed or a process is forked,
+the signal is sent again. Everywhere else, and for whatever an application of its own has put in place, nothing changes.
 """
 
 from __future__ import annotations
 
 import _thread
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,8 +22,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from seqc.backends.numpy.workers import Run
 
-# How long a step may go on after Ctrl-C, in seconds.
-GRACE = 0.5
+# How long a step may go on after Ctrl-C, and after how long one that was swallowed is sent again, in seconds.
+GRACE, AGAIN = 0.5, 0.01
 UNFINISHED = (
     "This came in the middle of a training step: weights, optimizer and metrics may be in part those before the step, "
     "in part those after it. To go on from a state that is known, load or set the weights anew."
@@ -60,8 +62,13 @@ def _handling() -> Iterator[None]:
         return
     try:
         signal.signal(signal.SIGINT, _interrupted)
+        _report.append(sys.unraisablehook)
+        sys.unraisablehook = _swallowed
         yield
     finally:
+        if sys.unraisablehook is _swallowed:
+            sys.unraisablehook = _report[0]
+        _report.clear()
         if signal.getsignal(signal.SIGINT) is _interrupted:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -74,6 +81,23 @@ def _interrupted(number: int, frame: FrameType | None) -> None:
         run.interrupted = True
         # Not by `threading`, whose locks the thread that was interrupted may hold.
         _thread.start_new_thread(_end_soon, (run,))
+
+
+# Who is told of exceptions that Python swallows, while they are looked at here.
+_report: list[Callable[[Any], Any]] = []
+
+
+def _swallowed(about: Any) -> None:
+    """Takes an exception that Python cannot raise; Ctrl-C is to end the program's work and not only what it met."""
+    if isinstance(about.exc_value, KeyboardInterrupt):
+        _thread.start_new_thread(_send_again, ())
+    else:
+        (_report[0] if _report else sys.__unraisablehook__)(about)
+
+
+def _send_again() -> None:
+    time.sleep(AGAIN)
+    _thread.interrupt_main()
 
 
 def _run_under_way(frame: FrameType | None) -> Run | None:
