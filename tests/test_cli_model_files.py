@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import warnings
 import zipfile
 from pathlib import Path
@@ -13,6 +14,7 @@ import h5py
 import numpy as np
 import pytest
 
+import seqc as keras
 from kit.cli_models import seqc, seqc_json
 from kit.oracle import ROOT
 from seqc.saving import load_model
@@ -148,16 +150,34 @@ def test_a_model_goes_from_one_kind_of_file_to_the_next_and_stays_the_same(folde
     ("arguments", "message"),
     [
         (["stack.h5", "m.onnx"], "Use: seqc export stack.h5 -o m.onnx"),
-        (["stack.h5", "stack.h5"], "stack.h5 is the file that is read. Give another name to write."),
+        (["stack.h5", "stack.h5"], "stack.h5 is read, and would be overwritten"),
         (["stack_weights.h5", "m.keras"], "it holds weights and no layers"),
-        (["stack.json", "m.keras"], "the description of a model in JSON, without weights"),
+        (["stack.json", "m.keras"], "seqc convert stack.json model.keras --weights FILE"),
+        (["stack.json", "w.h5", "--weights", "w.h5"], "w.h5 is read, and would be overwritten"),
+        (["stack.h5", "m.weights.json"], "would name weights in several files"),
         (["absent.h5", "m.keras"], "There is no file absent.h5."),
         (["stack.h5", "no/m.keras"], "there is no folder 'no'"),
     ],
 )
 def test_conversions_that_cannot_be_say_why(folder: Path, arguments: Any, message: str) -> None:
+    shutil.copy("stack_weights.h5", "w.h5")
     assert message in seqc("convert", *arguments, code=2).stderr
     assert not (folder / "m.keras").exists()
+    assert Path("w.h5").read_bytes() == Path("stack_weights.h5").read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore:.*as an HDF5 file")
+def test_compile_settings_stay_where_weights_come_from_another_file(folder: Path) -> None:
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.compile(keras.optimizers.SGD(0.125), "mae")
+    model.save("a.keras")
+    model.set_weights([w + 1 for w in model.get_weights()])
+    model.save_weights("w.weights.h5")
+    for name in ("b.keras", "b.h5"):
+        assert seqc_json("convert", "a.keras", name, "--weights", "w.weights.h5")["compiled"]
+        made = load_model(name)
+        assert (made.loss, float(made.optimizer.learning_rate)) == ("mae", 0.125)
+        np.testing.assert_array_equal(made.get_weights()[0], model.get_weights()[0])
 
 
 @pytest.mark.slow

@@ -274,13 +274,32 @@ def test_labels_that_are_texts_have_the_numbers_of_the_file_quantized(folder: Pa
     table(folder / "some.csv", ["plum", "fig", "plum"], X[:3])
     table(folder / "numbers.csv", [2, 1, 2], X[:3])
     for name in ("some.csv", "numbers.csv"):
-        assert _samples(Path(name), Path("named.onnx"), ["kind"], None)["y"].tolist() == [2, 1, 2]
+        assert _samples(Path(name), Path("named.onnx"), ["kind"], None)[1].tolist() == [2, 1, 2]
     for source in (Path("bare.onnx"), model):
         with pytest.raises(DataError, match="holds 'fig', 'plum', and nothing says which number"):
             _samples(Path("some.csv"), source, ["kind"], None)
     table(folder / "other.csv", ["plum", "pear"], X[:2])
     with pytest.raises(DataError, match="'pear', which is none of the classes 'apple', 'fig', 'plum'"):
         _samples(Path("other.csv"), Path("named.onnx"), ["kind"], None)
+
+
+def test_labels_of_a_table_go_to_their_output_whatever_inputs_are_called(folder: Path) -> None:
+    from seqc.cli.quantize import _samples
+
+    inputs = [seqc_keras.Input((2,), name="x"), seqc_keras.Input((), name="y")]
+    joined = layers.Concatenate()([inputs[0], layers.Reshape((1,))(inputs[1])])
+    one = seqc_keras.Model(inputs, layers.Dense(3, name="o")(joined))
+    one.export("one.onnx", verbose=False)
+    two = seqc_keras.Model(inputs, [layers.Dense(3, name="kind")(joined), layers.Dense(1, name="size")(joined)])
+    two.export("two.onnx", verbose=False)
+    Path("t.csv").write_text("x_0,x_1,y,kind\n1,2,7,0\n3,4,8,1\n")
+    for source in (Path("one.onnx"), one):
+        x, y = _samples(Path("t.csv"), source, ["kind"], None)
+        assert (x["y"].tolist(), y.tolist()) == ([7, 8], [0, 1])
+    for source in (Path("two.onnx"), two):
+        x, y = _samples(Path("t.csv"), source, ["kind"], None)
+        assert (x["y"].tolist(), list(y), y["kind"].tolist()) == ([7, 8], ["kind"], [0, 1])
+        assert _samples(Path("t.csv"), source, [], None)[1] is None
 
 
 def test_labels_of_a_second_table_are_numbers_where_those_of_the_first_are(folder: Path) -> None:

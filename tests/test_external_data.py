@@ -7,6 +7,7 @@ import gc
 import hashlib
 import io
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -188,6 +189,21 @@ def test_a_new_pair_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     assert {(tmp_path / name).stat().st_mode & 0o777 for name in ("m.onnx", str(last))} == {0o640}
     export_graph(small(), tmp_path / "m.onnx")
     assert pair(tmp_path) == ["m.onnx", "m.onnx.0123456789abcdef.data"]
+
+
+def test_weights_that_another_file_names_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "m.onnx"
+    names = [export_graph(small(), path, external_data=True, verify=False).data_file]
+    before = answer(path)
+    shutil.copy(path, tmp_path / "copy.onnx")
+    (tmp_path / "link.onnx").symlink_to("m.onnx")
+    names += [export_graph(small(i), path, external_data=True, verify=False).data_file for i in (1, 2)]
+    assert pair(tmp_path) == sorted(["copy.onnx", "link.onnx", "m.onnx", *map(str, (names[0], names[2]))])
+    assert answer(tmp_path / "copy.onnx").tobytes() == before.tobytes()
+    # What there is no time to look at may need them.
+    monkeypatch.setattr(disk, "_MOST_SEARCHED", 100)
+    export_graph(small(), path, external_data=True, verify=False)
+    assert names[2] in pair(tmp_path)
 
 
 class Old:

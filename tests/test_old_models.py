@@ -108,6 +108,23 @@ def test_weights_by_layer_go_by_order_or_by_name(folder: Path) -> None:
         other.load_weights(folder / "stack_weights.h5", skip_mismatch=True)
 
 
+@pytest.mark.parametrize("by_name", [False, True])
+def test_what_fits_of_a_layer_is_taken_where_the_rest_is_skipped(by_name: bool, tmp_path: Path) -> None:
+    def filled(channels: int, units: int) -> Any:
+        convolution = seqc.layers.Conv2D(4, 3, name="c", bias_initializer="random_normal")
+        last = seqc.layers.Dense(units, name="d", bias_initializer="random_normal")
+        return seqc.Sequential([seqc.Input((3, 3, channels)), convolution, seqc.layers.Flatten(), last])
+
+    with pytest.warns(UserWarning, match="HDF5"):
+        (old := filled(1, 2)).save(tmp_path / "m.h5")
+    model = filled(3, 2)
+    kept = model.get_weights()[0]
+    with pytest.warns(UserWarning, match=r"Layer 'c' \(Conv2D\) has weight 'kernel' of shape \(3, 3, 3, 4\)"):
+        model.load_weights(tmp_path / "m.h5", skip_mismatch=True, by_name=by_name)
+    for found, wanted in zip(model.get_weights(), [kept, *old.get_weights()[1:]], strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
 # -- words of older versions, and what cannot be told ------------------------------------------------------------------
 
 

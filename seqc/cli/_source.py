@@ -137,20 +137,20 @@ def load_source(path: Path, weights: Path | None = None, compiled: bool = False)
 
         require_model_file(path)
         # No command trains such a model, so that what only training needs may be missing.
-        model = load_model(path, compile=compiled) if weights is None else load_layers(path)
+        model = load_model(path, compile=compiled) if weights is None else load_layers(path, compiled)
     if weights is not None:
         model.load_weights(weights)
     return model
 
 
-def load_layers(path: Path) -> Model:
+def load_layers(path: Path, compiled: bool = False) -> Model:
     """Returns the model that a file describes, with the file's weights where it holds some, for other ones to come."""
     from seqc.saving.containers import open_model
     from seqc.saving.loading import load_model, model_from_json
 
     with open_model(path) as opened:
         alone = opened.weights is None and opened.described is not None
-    return model_from_json(path.read_text(encoding="utf-8")) if alone else load_model(path, compile=False)
+    return model_from_json(path.read_text(encoding="utf-8")) if alone else load_model(path, compile=compiled)
 
 
 def _guarded(path: Path, run: Callable[[], Any]) -> Any:

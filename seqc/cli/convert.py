@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from seqc.cli._errors import Debug
-from seqc.cli._output import AsJson, screen
+from seqc.cli._output import AsJson, keep_apart, screen
 from seqc.errors import ConfigError
 
-if TYPE_CHECKING:
-    from seqc.model import Model
-
-JSON = ".json"
+# Of weights alone in parts and the file that names them, which "JSON" would take for layers.
+JSON, SHARDED = ".json", ".weights.json"
 
 
 def convert(
@@ -41,7 +39,9 @@ def convert(
       seqc convert architecture.json model.keras --weights legacy_weights.h5
       seqc convert model.keras weights.safetensors
     """
+    from seqc.cli._source import load_source
     from seqc.saving.containers import MODEL_ENDINGS, WEIGHT_ENDINGS, check_packages, model_writer, weights_writer
+    from seqc.saving.sharded_writer import shards_beside
     from seqc.utils.files import check_target, write_file
 
     with screen(as_json) as show:
@@ -50,11 +50,15 @@ def convert(
             hint = f" Use: seqc export {source} -o {target}" if target.suffix == ".onnx" else ""
             endings = ", ".join((*MODEL_ENDINGS, *WEIGHT_ENDINGS, JSON))
             raise ConfigError(f"The file to write must have a name that ends in {endings}; got {target}.{hint}")
-        if source.exists() and target.exists() and source.samefile(target):
-            raise ConfigError(f"{target} is the file that is read. Give another name to write.")
+        if target.name.endswith(SHARDED):
+            raise ConfigError(
+                f"{target} would name weights in several files, which model.save_weights(path, max_shard_size=1) "
+                f"writes. Here, weights go into one of {', '.join(WEIGHT_ENDINGS)}."
+            )
+        keep_apart(target, source, *([] if weights is None else [weights, *shards_beside(weights)]))
         check_target(target)
         check_packages(target)
-        model = _load(source, weights)
+        model = load_source(source, weights, compiled=True)
         if alone is not None:
             model.save_weights(target)
         elif whole is not None:
@@ -73,14 +77,3 @@ def convert(
                 "bytes": target.stat().st_size,
             }
         )
-
-
-def _load(source: Path, weights: Path | None) -> Model:
-    from seqc.cli._kinds import require_model_file
-    from seqc.cli._source import load_source
-    from seqc.saving import load_model
-
-    if source.suffix == ".py" or weights is not None:
-        return load_source(source, weights)
-    require_model_file(source)
-    return load_model(source)

@@ -118,13 +118,14 @@ def quantize(
         keep_apart(target, data)
         drop = parse_drop(max_drop)
         source = _source(model)
-        samples = _samples(data, source, labels or [], missing)
+        x, y = _samples(data, source, labels or [], missing)
         with _bar() as on_trial, _told_when_stopped(on_trial, trials):
             try:
                 result = run(
                     source,
                     target,
-                    samples,
+                    x,
+                    y,
                     purpose=purpose.value,
                     max_drop=drop,
                     batch_size=batch_size,
@@ -153,7 +154,8 @@ def _source(path: Path) -> Any:
     return path if path.suffix == ".onnx" or kind_of(path) == ONNX else load_source(path)
 
 
-def _samples(path: Path, model: Any, labels: Sequence[str], missing: float | None) -> Any:
+def _samples(path: Path, model: Any, labels: Sequence[str], missing: float | None) -> tuple[Any, Any]:
+    """Returns samples, and labels where they are apart from them."""
     from seqc.cli._arrays import read_archive, read_array
     from seqc.cli._runtime import load_runtime, ports_of
     from seqc.cli._tables import is_table, read_table
@@ -161,14 +163,16 @@ def _samples(path: Path, model: Any, labels: Sequence[str], missing: float | Non
     if is_table(path):
         loaded = load_runtime("seqc quantize").load(model) if isinstance(model, Path) else None
         ports = model._ports() if loaded is None else ports_of(loaded)
+        outputs = len(model.outputs if loaded is None else loaded.outputs)
         classes = {} if loaded is None else _class_names(loaded.metadata, labels)
         found = read_table(path, ports, labels, missing, classes, numbers=True)
-        return found.x | ({"y": found.y[labels[0]]} if len(labels) == 1 else found.y)
+        # The column of labels for a single output may have any name.
+        return found.x, found.y[labels[0]] if outputs == len(labels) == 1 else found.y or None
     if labels or missing is not None:
         raise ConfigError("--target and --missing are for tables, .csv and .parquet; arrays have names.")
     if path.suffix not in (".npz", ".npy"):
         raise ConfigError(f"--data takes a .npz or .npy file of NumPy, or a .csv or .parquet table; got {path}.")
-    return read_array(path) if path.suffix == ".npy" else read_archive(path)
+    return (read_array(path) if path.suffix == ".npy" else read_archive(path)), None
 
 
 def _class_names(metadata: Mapping[str, str], labels: Sequence[str]) -> dict[str, list[str]]:

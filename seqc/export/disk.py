@@ -2,8 +2,8 @@
 
 Both are made in a folder of their own, where they are verified, and come to their place together. The name of the file
 with weights says what is in it, `m.onnx.0123456789abcdef.data`: it comes first and disturbs nothing that is there; then
-the model respans the old one in a single step; then the old weights go. Whatever ends this between two steps, the path
-has a model with its own weights.
+the model respans the old one in a single step; then the old weights go, unless another file beside it names them.
+Whatever ends this between two steps, the path has a model with its own weights.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ _LARGE = 2**16
 _CHUNK = 2**24
 # Of a model whose weights are somewhere else; a larger file holds its own.
 _MOST_READ = 2**26
+# Of all files beside a model in which its weights are looked for, before they go.
+_MOST_SEARCHED = 2**28
 _DIGITS = 16
 
 
@@ -121,7 +123,8 @@ class NewFiles:
 
     def come(self) -> None:
         """Brings the files to their place, the model last."""
-        self._old = [file for file in own_data(self.target) if file.name != self.data]
+        before = [file for file in own_data(self.target) if file.name != self.data]
+        self._old = [file for file in before if not _is_shared(file, self.target)]
         if self.data is not None:
             self._place(self.folder / self.data, self.target.with_name(self.data))
             _sync(self.target.parent)
@@ -211,6 +214,27 @@ def own_data(target: Path) -> list[Path]:
     except Exception:  # what was there may be anything; protobuf's error types differ between its implementations
         return []
     return [target.with_name(name) for name in sorted(named) if pattern.fullmatch(name)]
+
+
+def _is_shared(data: Path, target: Path) -> bool:
+    """Tells whether another file beside a model may need its weights, such as a copy of it under another name.
+
+    Where there is too much to look through, it may.
+    """
+    name, left = os.fsencode(data.name), _MOST_SEARCHED
+    try:
+        for file in data.parent.iterdir():
+            # What leads to the model is the new one afterwards.
+            if ".onnx" not in file.name or file.suffix == ".data" or file.resolve() == target or not file.is_file():
+                continue
+            size = file.stat().st_size
+            if size <= _MOST_READ:
+                left -= size
+                if left < 0 or name in file.read_bytes():
+                    return True
+    except (OSError, RuntimeError):
+        return True
+    return False
 
 
 def place(arrays: Mapping[str, Array]) -> dict[str, int]:

@@ -73,11 +73,11 @@ class LayeredWeights:
                 self.groups.pop(layer.name, None)
         pairs = self._named_pairs(model) if by_name else self._pairs(model, problems)
         for layer, arrays in pairs:
-            said = tried(lambda layer=layer, arrays=arrays: self._fill_layer(layer, arrays))  # type: ignore[misc]
+            said = tried(lambda layer=layer, arrays=arrays: self._fill_layer(layer, arrays, skip_mismatch))  # type: ignore[misc]
             problems += [] if said is None else [said]
         if self.loose and not by_name:
             own = list(model._variables)
-            said = tried(lambda: _set(f"Model '{model.name}'", [own], self.loose))
+            said = tried(lambda: _set(f"Model '{model.name}'", [own], self.loose, skip_mismatch))
             problems += [] if said is None else [said]
         found = settle(model, self.source, problems, not_finite(_owners(model)), skip_mismatch)
         if self.doubtful:
@@ -118,7 +118,7 @@ class LayeredWeights:
             return self._named_pairs(model)
         return list(zip(layers, self.groups.values(), strict=True))
 
-    def _fill_layer(self, layer: Layer, arrays: list[StoredArray]) -> None:
+    def _fill_layer(self, layer: Layer, arrays: list[StoredArray], skip_mismatch: bool) -> None:
         convolutions = [one for one in _owners(layer) if "Conv" in type(one).__name__]
         first = self.version.startswith("1") and not self.backend  # Keras 1 did not say what computed for it
         if convolutions and (self.backend == "theano" or (first and any(map(_is_of_theano, convolutions)))):
@@ -131,7 +131,7 @@ class LayeredWeights:
         if first and any(max(one.kernel_size, default=1) > 1 for one in convolutions if hasattr(one, "kernel_size")):
             self.doubtful.append(layer.name)
         today = converted(layer, arrays, self.version.startswith("1"))
-        fill_in_order(f"Layer '{layer.name}' ({type(layer).__name__})", layer, today)
+        _set(f"Layer '{layer.name}' ({type(layer).__name__})", _orders(layer), today, skip_mismatch)
 
 
 def _with_weights(model: Model) -> list[Layer]:
@@ -171,34 +171,44 @@ def fill_in_order(who: str, owner: Any, arrays: list[StoredArray], convert: bool
     _set(who, _orders(owner), converted(owner, arrays) if convert else arrays)
 
 
-def _set(who: str, orders: list[list[Variable]], arrays: list[StoredArray]) -> None:
+def _set(who: str, orders: list[list[Variable]], arrays: list[StoredArray], skip_mismatch: bool = False) -> None:
     """Sets variables from arrays in the first order in which they fit.
+
+    Args:
+        who: the layer, for messages. orders: of its variables, the likelier ones first. arrays: in the file's order.
+        skip_mismatch: whether to set those that fit where some do not, in the order in which the fewest do not.
 
     Raises:
         SavingError: they fit in none.
     """
-    order = next((order for order in orders if _misfit(order, arrays) is None), None)
-    if order is None:
-        raise SavingError(f"{who} {_misfit(orders[0], arrays)}")
-    for variable, array in [(v, a.read()) for v, a in zip(order, arrays, strict=True)]:
-        variable.assign(array)
-
-
-def _misfit(variables: list[Variable], arrays: list[StoredArray]) -> str | None:
-    """Returns what keeps arrays from being the variables, None if nothing does."""
+    variables = orders[0]
     if len(variables) != len(arrays):
-        return (
-            f"has {len(variables)} weights ({', '.join(v.name for v in variables[:8])}), and the file holds "
+        raise SavingError(
+            f"{who} has {len(variables)} weights ({', '.join(v.name for v in variables[:8])}), and the file holds "
             f"{len(arrays)} arrays for it ({', '.join(a.name for a in arrays[:8]) or 'none'})."
         )
+    found = [_misfits(order, arrays) for order in orders]
+    best = min(range(len(orders)), key=lambda i: sum(said is not None for said in found[i]))
+    wrong = [said for said in found[best] if said is not None]
+    if not wrong or skip_mismatch:
+        pairs = zip(orders[best], arrays, found[best], strict=True)
+        for variable, array in [(v, a.read()) for v, a, said in pairs if said is None]:
+            variable.assign(array)
+    if wrong:
+        raise SavingError(f"{who} {wrong[0]}")
+
+
+def _misfits(variables: list[Variable], arrays: list[StoredArray]) -> list[str | None]:
+    """Returns of each array what keeps it from being the variable at its place, None if nothing does."""
     names = {v.name for v in variables}
-    for variable, array in zip(variables, arrays, strict=True):
-        if variable.shape != array.shape:
-            return (
-                f"has weight '{variable.name}' of shape {variable.shape}; the file has {array.shape} ('{array.name}')."
-            )
-        part = array.name.rpartition("/")[2].partition(":")[0]
-        part = part if part in names else _ALIASES.get(part, part)
-        if part in names and part != variable.name:
-            return f"has weight '{variable.name}' where the file has '{array.name}'."
+    return [_misfit(variable, array, names) for variable, array in zip(variables, arrays, strict=True)]
+
+
+def _misfit(variable: Variable, array: StoredArray, names: set[str]) -> str | None:
+    if variable.shape != array.shape:
+        return f"has weight '{variable.name}' of shape {variable.shape}; the file has {array.shape} ('{array.name}')."
+    part = array.name.rpartition("/")[2].partition(":")[0]
+    part = part if part in names else _ALIASES.get(part, part)
+    if part in names and part != variable.name:
+        return f"has weight '{variable.name}' where the file has '{array.name}'."
     return None

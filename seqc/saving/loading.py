@@ -64,7 +64,8 @@ def load_model(
         if opened.described is not None and weights is None:
             raise SavingError(
                 f"'{path}' is {opened.kind}, without weights. Make a model of it with "
-                "seqc.models.model_from_json(text), and load the weights from their own file."
+                "seqc.models.model_from_json(text), and load the weights from their own file; or join the two: "
+                f"seqc convert {path} model.keras --weights FILE"
             )
         model, budget = make_model(opened, custom_objects or {}, 0 if weights is None else weights.size)
         weights = present(weights)

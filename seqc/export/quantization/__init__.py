@@ -112,8 +112,12 @@ def _check_paths(model: Any, path: str | os.PathLike[str], log: str | os.PathLik
     check_target(path)
     if isinstance(model, str | os.PathLike) and Path(path).exists() and Path(path).samefile(model):
         raise ConfigError(f"{os.fspath(path)} is the file that is read. Give another name to write.")
-    if log is not None and Path(log).resolve() == Path(path).resolve():
+    if log is None:
+        return
+    if Path(log).resolve() == Path(path).resolve():
         raise ConfigError(f"{os.fspath(log)} cannot be both the log and the file to write.")
+    if isinstance(model, str | os.PathLike) and Path(log).exists() and Path(log).samefile(model):
+        raise ConfigError(f"{os.fspath(log)} is the file that is read. Give another name for the log.")
 
 
 def _float_model(model: Model | str | os.PathLike[str]) -> FloatModel:
@@ -138,6 +142,9 @@ def _signed(bench: Bench, best: Candidate) -> bytes:
 
     import onnx
 
+    from seqc.export.about import TRAINING, without_weights
+    from seqc.export.disk import HASH
+
     proto = onnx.ModelProto()
     proto.ParseFromString(bench.content(best.recipe, best.trial))
     said = {
@@ -145,9 +152,12 @@ def _signed(bench: Bench, best: Candidate) -> bytes:
         "in_float": list(best.trial.in_float),
         "of": hashlib.sha256(bench.model.content).hexdigest(),
     }
-    kept = [(p.key, p.value) for p in proto.metadata_props if not p.key.startswith("onnx.")]  # the quantizer's notes
+    # Not the quantizer's notes, and nothing of weights that it does not have any more.
+    kept = {p.key: p.value for p in proto.metadata_props if not p.key.startswith("onnx.") and p.key != HASH}
+    if TRAINING in kept:
+        kept[TRAINING] = without_weights(kept[TRAINING])
     del proto.metadata_props[:]
-    for key, value in (*kept, ("seqc.quantized", json.dumps(said))):
+    for key, value in (*kept.items(), ("seqc.quantized", json.dumps(said))):
         proto.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(proto)
     return bytes(proto.SerializeToString(deterministic=True))

@@ -19,6 +19,8 @@ from seqc.graph.ir import Array
 
 # A weight of fewer numbers is not worth an entry in the tables of blocks.
 LARGE = 2**12
+# The version of the format from which on a weight that is no input cannot be replaced by a caller.
+_WEIGHTS_APART = 4
 PRODUCTS, CONVOLUTIONS, RECURRENT, TABLES = ("Gemm", "MatMul"), ("Conv",), ("LSTM",), ("Gather",)
 # Of any of these, the second operand - of a Gather the first, of a recurrent layer also the third - holds weights.
 WEIGHTED = (*PRODUCTS, *CONVOLUTIONS, *RECURRENT, *TABLES, "ConvTranspose", "GRU", "RNN")
@@ -59,6 +61,7 @@ class FloatModel:
     def __init__(self, content: bytes, name: str) -> None:
         self.content, self.name = content, name
         given = _parsed(content, name)
+        _fix_weights(given)
         quantized = sorted({n.op_type for n in given.graph.node if _is_quantized(n.op_type)})
         if quantized:
             raise ExportError(
@@ -66,7 +69,7 @@ class FloatModel:
             )
         held = {t.name for t in given.graph.initializer}
         self.inputs = [_port(x, name) for x in given.graph.input if x.name not in held]
-        self.proto = _parsed(prepare(content), name)
+        self.proto = _parsed(prepare(given.SerializeToString()), name)
         self.outputs = [replace(_port(y, name), classes=_classes(self.proto.graph, y.name)) for y in given.graph.output]
         _drop_unused_domains(self.proto)
         _name_nodes(self.proto)
@@ -99,12 +102,28 @@ def read_float_model(path: str | os.PathLike[str]) -> FloatModel:
     if not Path(path).is_file():
         raise DataError(f"There is no file {os.fspath(path)}.")
     try:
-        model = onnx.load(path)
+        model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's error types differ between its implementations
         raise DataError(f"{os.fspath(path)} is not an ONNX file, or is damaged: {error}") from error
+    _read_weights(model, path)
     if model.ByteSize() > LARGEST_FILE:
         raise ExportError(f"{os.fspath(path)} has more than 2 GiB of weights, too many for onnxruntime's quantizer.")
     return FloatModel(model.SerializeToString(), os.fspath(path))
+
+
+def _read_weights(model: onnx.ModelProto, path: str | os.PathLike[str]) -> None:
+    """Reads the weights that lie beside a file."""
+    folder = os.path.dirname(path)
+    try:
+        onnx.load_external_data_for_model(model, folder)
+    except Exception as error:  # of several kinds, which differ between versions of onnx
+        named = {e.value for t in model.graph.initializer for e in t.external_data if e.key == "location"}
+        missing = [name for name in sorted(named) if not os.path.exists(os.path.join(folder, name))]
+        if missing:
+            raise DataError(
+                f"{os.fspath(path)} keeps weights in '{missing[0]}', which is missing: put that file beside the model."
+            ) from error
+        raise DataError(f"{os.fspath(path)} has weights in other files, which cannot be read: {error}") from error
 
 
 def constants(model: onnx.ModelProto) -> dict[str, TensorProto]:
@@ -158,6 +177,16 @@ def _parsed(content: bytes, name: str) -> onnx.ModelProto:
     if not model.graph.output:
         raise DataError(f"{name} is not an ONNX file, or is damaged: it has no outputs.")
     return model
+
+
+def _fix_weights(model: onnx.ModelProto) -> None:
+    """Takes weights off the inputs of an old file, where all had to be among them, meant to be replaced or not."""
+    if model.ir_version < _WEIGHTS_APART:
+        held = {t.name for t in model.graph.initializer}
+        kept = [x for x in model.graph.input if x.name not in held]
+        del model.graph.input[:]
+        model.graph.input.extend(kept)
+        model.ir_version = _WEIGHTS_APART
 
 
 def _is_quantized(kind: str) -> bool:

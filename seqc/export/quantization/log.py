@@ -15,10 +15,17 @@ from typing import Any
 from seqc.errors import PathError
 from seqc.utils.files import check_target
 
+_START = b'{"key": "'
+
 
 def digest(*parts: Any) -> str:
     """Returns a hash of things that JSON can hold."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _is_own(line: bytes) -> bool:
+    """Tells whether a line begins as those of a log, of which one may be broken off anywhere."""
+    return line.startswith(_START) or (bool(line) and _START.startswith(line))
 
 
 class TrialLog:
@@ -28,7 +35,7 @@ class TrialLog:
         path: of the file, which need not be there yet; None to remember nothing beyond this run.
 
     Raises:
-        PathError, MissingFolderError: the file cannot be read, or written.
+        PathError, MissingFolderError: the file cannot be read, or written, or is something else than a log.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
@@ -44,6 +51,8 @@ class TrialLog:
             return
         except OSError as error:
             raise PathError(f"Cannot read '{self.path}': {error.strerror}.") from error
+        if content and not any(map(_is_own, content.splitlines())):
+            raise PathError(f"'{self.path}' is there, and no log of trials: give another file for the log.")
         self._broken = bool(content) and not content.endswith(b"\n")
         for line in content.splitlines():
             try:

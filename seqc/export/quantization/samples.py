@@ -14,6 +14,7 @@ from seqc.errors import DataError
 from seqc.export.quantization.graphs import FloatModel, Port
 from seqc.export.quantization.settings import Settings
 from seqc.graph.ir import Array
+from seqc.graph.strings import as_strings, is_text
 
 # Fewer samples say nothing of ranges or of accuracy.
 LEAST_SAMPLES = 16
@@ -87,13 +88,13 @@ def _arranged(model: FloatModel, x: Any) -> tuple[dict[str, Any], dict[str, Any]
         return {_only(model.inputs, model, "input"): x}, {}
     given, labels = dict(x), {}
     inputs, outputs = ([p.name for p in ports] for ports in (model.inputs, model.outputs))
+    if len(inputs) == 1 and inputs[0] not in given and SAMPLES in given:
+        given = {inputs[0]: given.pop(SAMPLES), **given}
     for name in outputs:
-        if name in given:
+        if name in given and name not in inputs:
             labels[name] = given.pop(name)
     if LABELS in given and LABELS not in inputs:
         labels[_only(model.outputs, model, "output")] = given.pop(LABELS)
-    if list(given) == [SAMPLES] and len(inputs) == 1:
-        given = {inputs[0]: given[SAMPLES]}
     return given, labels
 
 
@@ -135,7 +136,7 @@ def _converted(array: Array, port: Port) -> Array:
     if text != (dtype.kind == "O"):
         raise DataError(f"{what} is {wanted}; the data are {array.dtype}.")
     if text:
-        return array.astype(object)
+        return _texts(array, what)
     _check_finite(array, what)
     with np.errstate(all="ignore"):
         found = array.astype(dtype)
@@ -144,6 +145,16 @@ def _converted(array: Array, port: Port) -> Array:
     if dtype.kind == "f":
         _check_finite(found, f"{what}, as {dtype},")
     return found
+
+
+def _texts(array: Array, what: str) -> Array:
+    """Returns texts as onnxruntime takes them, which reads bytes as what Python prints of them."""
+    if not is_text(array):
+        raise DataError(f"{what} takes texts; the data hold something else.")
+    try:
+        return as_strings(array)
+    except ValueError as error:
+        raise DataError(f"{what} takes texts; the data hold bytes that are no UTF-8: {error}.") from error
 
 
 def _check_finite(array: Array, what: str) -> None:
