@@ -176,7 +176,8 @@ def test_compile_settings_stay_where_weights_come_from_another_file(folder: Path
     for name in ("b.keras", "b.h5"):
         assert seqc_json("convert", "a.keras", name, "--weights", "w.weights.h5")["compiled"]
         made = load_model(name)
-        assert (made.loss, float(made.optimizer.learning_rate)) == ("mae", 0.125)
+        assert made.loss in ("mae", "mean_absolute_error")
+        assert float(made.optimizer.learning_rate) == 0.125
         np.testing.assert_array_equal(made.get_weights()[0], model.get_weights()[0])
 
 
