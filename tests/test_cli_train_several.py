@@ -128,7 +128,6 @@ def test_a_step_of_several_inputs_is_timed_and_profiled(folder: Path) -> None:
     [
         ("(x['point'], y), (x['point'], y)", "The model has 2 inputs: 'point', 'words'. x must be a list"),
         ("(x, {'kind': y['kind']}), (x, {'kind': y['kind']})", "The loss 'mse' of output 'size' needs labels"),
-        ("({**x, 'more': x['point']}, y), (x, y)", "no input is called 'more'"),
         ("(x, y), (cut(x, slice(0)), y)", "data() gives no test samples; x_test has shape (0,"),
         ("('none.npz', y), (x, y)", "none.npz"),
         ("({'point': [[1], [1, 2]]}, y), (x, y)", "x_train['point'] cannot be made into one array"),

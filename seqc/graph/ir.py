@@ -23,7 +23,7 @@ from seqc.graph.batch import samples_first
 from seqc.graph.dims import Dim
 from seqc.graph.equal_sizes import inferred
 from seqc.graph.operators import OPERATORS, Operators
-from seqc.graph.scopes import SERIALS, current_scope
+from seqc.graph.scopes import SERIALS, Numbered, current_scope
 from seqc.graph.scopes import scope as scope
 from seqc.graph.strings import as_strings, type_name
 
@@ -190,7 +190,7 @@ class Op(ByAttributes):
         return f"{self.name}({', '.join(shown)})" if shown else self.name
 
 
-class Value(Operators):
+class Value(Operators, Numbered):
     """The result of an op: immutable, and its own key in dictionaries and sets.
 
     Attributes:
@@ -202,7 +202,7 @@ class Value(Operators):
         serial: greater than that of any value made before.
     """
 
-    __slots__ = ("__weakref__", "awaited", "inputs", "known", "op", "origin", "result", "scope", "serial")
+    __slots__ = ("__weakref__", "awaited", "inputs", "known", "op", "origin", "result", "scope")
     sparse: ClassVar[bool] = False  # nor the next: scripts written for Keras ask
     ragged: ClassVar[bool] = False
 
@@ -211,15 +211,6 @@ class Value(Operators):
         self.origin: Any = None
         self.known: Value | None = None
         self.awaited: bool = isinstance(op, Input) or op.symbolic or any(x.awaited for x in inputs)
-        self.serial = next(SERIALS)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Returns all but the number, so that equal models are the same bytes whenever they were made."""
-        return {name: getattr(self, name) for name in self.__slots__ if name not in ("__weakref__", "serial")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            setattr(self, name, value)
         self.serial = next(SERIALS)
 
     @property

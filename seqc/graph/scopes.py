@@ -36,6 +36,21 @@ trace_under_way: ContextVar[Any] = ContextVar("trace", default=None)
 SERIALS = count()
 
 
+class Numbered:
+    """What has such a number; a copy has one of its own, so that equal things are the same bytes whenever made."""
+
+    __slots__ = ("serial",)
+    serial: int
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in type(self).__slots__ if name != "__weakref__"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+        self.serial = next(SERIALS)
+
+
 class Recording:
     """Which values are made while it is on: it knows them by their numbers, and keeps none of them."""
 
