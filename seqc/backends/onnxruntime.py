@@ -99,7 +99,7 @@ def profile(path: str | os.PathLike[str], arrays: Mapping[str, Array], runs: int
             raise ExportError(f"onnxruntime cannot run the model: {_said(error)}") from error
         with open(session.end_profiling(), encoding="utf-8") as told:
             events: list[dict[str, Any]] = json.load(told)
-    return events
+    return [event | {"name": _INLINED.sub(r"\2", event["name"])} if "name" in event else event for event in events]
 
 
 def _said(error: Exception) -> str:

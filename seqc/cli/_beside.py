@@ -70,4 +70,6 @@ def check_beside(path: Path) -> str | None:
 
 
 def _is_inside(file: Path, path: Path) -> bool:
-    return "\0" not in file.name and file.parent == path.parent and file.name not in ("", ".", "..")
+    if any("\0" in part for part in file.parts) or file.name in ("", ".", ".."):
+        return False
+    return file.resolve().is_relative_to(path.parent.resolve())

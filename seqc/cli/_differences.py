@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,13 +43,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Side:
-    """One file, as far as two are compared."""
+    """One file, as far as two are compared: `layers` holds its nodes, `made` what makes each of its outputs."""
 
     path: Path
     facts: Mapping[str, str]
     ends: Mapping[str, str]
     texts: Mapping[str, str]
     layers: Mapping[str, Sequence[Part]]
+    made: Sequence[Part]
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,18 @@ class Change:
 
 @dataclass(frozen=True)
 class Distance:
-    """How far the results of one output are apart, `scale` being the largest number of the first file."""
+    """How far the results of one output are apart.
+
+    Attributes:
+        scale: the largest number of the first file. differs: whether that is more than the first file is apart from
+        itself.
+    """
 
     output: str
     largest: float
     scale: float
     argmax_agreement: float | None
+    differs: bool = False
 
 
 def read_side(path: Path, sizes: Mapping[str, int]) -> Side:
@@ -95,8 +103,10 @@ def read_side(path: Path, sizes: Mapping[str, int]) -> Side:
     }
     layers: dict[str, list[Part]] = {}
     try:
-        for node, part in zip(whole.graph.node, _parts(whole.graph), strict=True):
+        parts = list(_parts(whole.graph))
+        for node, part in zip(whole.graph.node, parts, strict=False):
             layers.setdefault(layer_of(node.name), []).append(part)
+        made = parts[len(whole.graph.node) :]
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path} has weights that cannot be read: {error}") from error
     ends = {
@@ -104,7 +114,7 @@ def read_side(path: Path, sizes: Mapping[str, int]) -> Side:
         for kind, values in (("input", bare.graph.input), ("output", bare.graph.output))
         for i, p in enumerate(ports(values))
     }
-    return Side(path, facts, ends, metadata(bare), layers)
+    return Side(path, facts, ends, metadata(bare), layers, made)
 
 
 def changed_texts(a: Mapping[str, str], b: Mapping[str, str]) -> list[tuple[str, str, str]]:
@@ -120,8 +130,11 @@ def changed_texts(a: Mapping[str, str], b: Mapping[str, str]) -> list[tuple[str,
 def changes(a: Side, b: Side) -> list[Change]:
     """Returns how the nodes differ: by layer where both files name layers alike, else along the order of nodes."""
     if {*a.layers} & {*b.layers} - {""}:
-        return list(_by_layer(a.layers, b.layers))
-    return list(_in_order([p for some in a.layers.values() for p in some], [p for s in b.layers.values() for p in s]))
+        return [*_by_layer(a.layers, b.layers), *_of_outputs(a.made, b.made)]
+    nodes = ([p for some in side.layers.values() for p in some] for side in (a, b))
+    # What makes an output is told by names, which differ here; a weight that is one is not.
+    made = ([replace(p, reads=()) for p in side.made] for side in (a, b))
+    return [*_in_order(*nodes), *_of_outputs(*made)]
 
 
 def distances(a: Side, b: Side, sizes: Mapping[str, int]) -> list[Distance] | str:
@@ -142,10 +155,11 @@ def distances(a: Side, b: Side, sizes: Mapping[str, int]) -> list[Distance] | st
         lengths = open_lengths(first, sizes, tokens)
         feeds = draw_inputs(first.inputs, sizes.get("batch", 7), lengths, seed=0, tokens=tokens)
         renamed = dict(zip((x.name for x in second.inputs), feeds.values(), strict=True))
-        got = [_listed(model.predict(given)) for model, given in ((first, feeds), (second, renamed))]
+        runs = ((first, feeds), (second, renamed), (first, feeds))
+        got = [_listed(model.predict(given)) for model, given in runs]
     except (runtime.SeqcRuntimeError, DataError) as error:
         return f"They were not run on the same inputs: {error}"
-    return [_distance(y.name, *pair) for y, *pair in zip(first.outputs, *got, strict=False)]
+    return [_distance(y.name, *three) for y, *three in zip(first.outputs, *got, strict=False)]
 
 
 def _by_layer(a: Mapping[str, Sequence[Part]], b: Mapping[str, Sequence[Part]]) -> Iterator[Change]:
@@ -153,6 +167,12 @@ def _by_layer(a: Mapping[str, Sequence[Part]], b: Mapping[str, Sequence[Part]]) 
         ours, theirs = a.get(name, ()), b.get(name, ())
         if what := _what(ours, theirs):
             yield Change(name or "of no layer", _ops(ours), _ops(theirs), what)
+
+
+def _of_outputs(a: Sequence[Part], b: Sequence[Part]) -> Iterator[Change]:
+    for i, (one, other) in enumerate(zip(a, b, strict=False)):
+        if what := _what([one], [other]):
+            yield Change(f"output {i}", "-", "-", "what makes it" if what == "what they read" else what)
 
 
 def _in_order(a: Sequence[Part], b: Sequence[Part]) -> Iterator[Change]:
@@ -191,28 +211,59 @@ def _ops(parts: Sequence[Part]) -> str:
 
 
 def _parts(graph: onnx.GraphProto) -> Iterator[Part]:
+    """Yields what there is to compare of each node, and then of each output of the graph."""
     weights = {t.name: t for t in graph.initializer}
     # What a tensor is called in a comparison: names inside differ from writer to writer.
     known = {x.name: f"input {i}" for i, x in enumerate(x for x in graph.input if x.name not in weights)}
+    counts: Counter[str] = Counter()
     for node in graph.node:
-        held = [weights[x] for x in node.input if x in weights]
-        digest = hashlib.sha256()
-        for tensor in held:
-            array = onnx.numpy_helper.to_array(tensor)
-            digest.update(repr(array.tolist()).encode() if array.dtype == object else array.tobytes())
         attributes = sorted(a.SerializeToString(deterministic=True) for a in node.attribute)
         said = hashlib.sha256(b"".join(attributes)).hexdigest() if attributes else ""
-        reads = tuple("weight" if x in weights else known.get(x, "") for x in node.input)
-        shapes, types = tuple(tuple(t.dims) for t in held), tuple(t.data_type for t in held)
-        yield Part(node.op_type, said, shapes, types, reads, digest.hexdigest())
-        known |= {y: f"{layer_of(node.name)} {node.op_type} {i}" for i, y in enumerate(node.output)}
+        yield _part(node.op_type, said, [*node.input, *_captured(node)], weights, known)
+        own = f"{layer_of(node.name)} {node.op_type}"
+        counts[own] += 1
+        known |= {y: f"{own} {counts[own]}.{i}" for i, y in enumerate(node.output)}
+    for y in graph.output:
+        yield _part("output", "", [y.name], weights, known)
+
+
+def _part(
+    op: str, said: str, names: Sequence[str], weights: Mapping[str, onnx.TensorProto], known: Mapping[str, str]
+) -> Part:
+    held = [weights[x] for x in names if x in weights]
+    digest = hashlib.sha256()
+    for tensor in held:
+        array = onnx.numpy_helper.to_array(tensor)
+        digest.update(repr(array.tolist()).encode() if array.dtype == object else array.tobytes())
+    reads = tuple("weight" if x in weights else known.get(x, "") for x in names)
+    shapes, types = tuple(tuple(t.dims) for t in held), tuple(t.data_type for t in held)
+    return Part(op, said, shapes, types, reads, digest.hexdigest())
+
+
+def _captured(node: onnx.NodeProto) -> list[str]:
+    """Returns what the graphs inside a node read of those around it."""
+    found: dict[str, None] = {}
+    for attribute in node.attribute:
+        for graph in (attribute.g, *attribute.graphs):
+            inside = {x.name for x in graph.input} | {t.name for t in graph.initializer}
+            for each in graph.node:
+                found |= dict.fromkeys(x for x in (*each.input, *_captured(each)) if x and x not in inside)
+                inside |= set(each.output)
+            found |= dict.fromkeys(y.name for y in graph.output if y.name not in inside)
+    return list(found)
 
 
 def _listed(results: Any) -> list[Any]:
     return results if isinstance(results, list) else [results]
 
 
-def _distance(name: str, a: Any, b: Any) -> Distance:
+def _distance(name: str, a: Any, b: Any, again: Any) -> Distance:
+    found = _apart(name, a, b)
+    # A file that draws numbers is not even like itself.
+    return replace(found, differs=found.largest > 0 and _apart(name, a, again).largest == 0)
+
+
+def _apart(name: str, a: Any, b: Any) -> Distance:
     if a.shape != b.shape:
         return Distance(name, float("inf"), 0.0, None)
     if a.dtype.kind not in "fiub":
@@ -221,5 +272,8 @@ def _distance(name: str, a: Any, b: Any) -> Distance:
     same_place = None
     if a.dtype.kind == "f" and a.ndim > 1 and a.shape[-1] > 1:
         same_place = float(np.mean(wide[0].argmax(-1) == wide[1].argmax(-1)))
-    apart = float(np.max(np.abs(wide[0] - wide[1]), initial=0.0))
-    return Distance(name, apart, float(np.max(np.abs(wide[0]), initial=0.0)), same_place)
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(wide[0] - wide[1])
+    apart[(wide[0] == wide[1]) | (np.isnan(wide[0]) & np.isnan(wide[1]))] = 0
+    apart[np.isnan(apart)] = np.inf
+    return Distance(name, float(np.max(apart, initial=0.0)), float(np.max(np.abs(wide[0]), initial=0.0)), same_place)

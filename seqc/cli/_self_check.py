@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from seqc.cli._beside import check_beside, files_beside
+from seqc.cli._integer_inputs import integer_inputs
 from seqc.cli._onnx import check_model, list_nodes, ports, read_model
 from seqc.cli._output import shape_text
 from seqc.cli._runtime import load_runtime
@@ -100,11 +101,11 @@ def _shown(infos: Any, shapeless: set[str]) -> str:
 def vocabularies(path: Path) -> dict[str, Array]:
     """Returns what a file knows of inputs that are looked up in tables: some models take nothing else."""
     try:
-        nodes = read_model(path).graph.node
+        graph = read_model(path).graph
     except DataError:  # onnxruntime may know better
         return {}
-    found: dict[str, Array] = {}
-    for node in nodes:
+    found = integer_inputs(graph)
+    for node in graph.node:
         keys = {a.name: a for a in node.attribute if a.name in ("keys_strings", "keys_int64s")}
         if node.op_type == "LabelEncoder" and keys:
             (held,) = keys.values()
@@ -205,7 +206,7 @@ def open_lengths(model: Any, given: Mapping[str, int], tokens: Mapping[str, Arra
 def draw_inputs(
     inputs: Any, count: int, lengths: Mapping[str, int], seed: int, tokens: Mapping[str, Array]
 ) -> dict[str, Array]:
-    """Returns an array per input: normal numbers, zeros and ones where they are integers, words where they are text.
+    """Returns an array per input: normal numbers, or words; integers are 0 and 1 where no range is shown.
 
     Args:
         count: size of the first axis where the model leaves it open. lengths: of the other open axes by name.
@@ -227,7 +228,9 @@ def draw_inputs(
     for info in inputs:
         shape = _sizes(info, count, lengths)
         if info.name in tokens:
-            arrays[info.name] = rng.choice(tokens[info.name], shape)
+            arrays[info.name] = rng.choice(tokens[info.name], shape).astype(
+                object if info.dtype == "str" else info.dtype, copy=False
+            )
         elif info.dtype.startswith(("float", "bfloat")):
             arrays[info.name] = rng.standard_normal(shape, np.float32).astype(info.dtype, copy=False)
         elif info.dtype == "str":

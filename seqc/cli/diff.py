@@ -62,7 +62,8 @@ def diff(
                 for d in apart
             ]
             show.table(("output", "largest difference", "numbers up to", "same argmax"), lines, right=(1, 2, 3))
-        same = not ends and not found and a.facts["format"] == b.facts["format"]
+        other = not isinstance(apart, str) and any(d.differs for d in apart)
+        same = not ends and not found and not other and a.facts["format"] == b.facts["format"]
         show.line("\nThe files are the same but for what is shown." if same else "\nThe files differ.")
         show.result(
             {
