@@ -130,11 +130,12 @@ def changed_texts(a: Mapping[str, str], b: Mapping[str, str]) -> list[tuple[str,
 def changes(a: Side, b: Side) -> list[Change]:
     """Returns how the nodes differ: by layer where both files name layers alike, else along the order of nodes."""
     if {*a.layers} & {*b.layers} - {""}:
-        return [*_by_layer(a.layers, b.layers), *_of_outputs(a.made, b.made)]
+        # Where nodes differ, what makes an output may be called otherwise for that alone.
+        return [*_by_layer(a.layers, b.layers)] or [*_of_outputs(a.made, b.made)]
     nodes = ([p for some in side.layers.values() for p in some] for side in (a, b))
     # What makes an output is told by names, which differ here; a weight that is one is not.
     made = ([replace(p, reads=()) for p in side.made] for side in (a, b))
-    return [*_in_order(*nodes), *_of_outputs(*made)]
+    return [*_in_order(*nodes)] or [*_of_outputs(*made)]
 
 
 def distances(a: Side, b: Side, sizes: Mapping[str, int]) -> list[Distance] | str:
