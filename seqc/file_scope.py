@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from seqc.contexts import give_back
+from seqc.contexts import Scoped
 from seqc.errors import SavingError
 
 
@@ -33,8 +32,8 @@ class Budget:
 
 
 # In a file that is read: objects by number. In one that is written: numbers by `id` of the object.
-_shared: ContextVar[dict[Any, Any] | None] = ContextVar("shared", default=None)
-_budget: ContextVar[Budget | None] = ContextVar("budget", default=None)
+_shared: Scoped[dict[Any, Any] | None] = Scoped("shared", default=None)
+_budget: Scoped[Budget | None] = Scoped("budget", default=None)
 
 
 def shared_objects() -> dict[Any, Any] | None:
@@ -50,12 +49,8 @@ def one_file(budget: Budget | None = None, numbers: Mapping[int, int] | None = N
         budget: for reading, what the file may ask for.
         numbers: for writing, a number for the `id` of each layer that occurs more than once.
     """
-    shared, counted = _shared.set(dict(numbers or {})), _budget.set(budget)
-    try:
+    with _shared.holding(dict(numbers or {})), _budget.holding(budget):
         yield
-    finally:
-        give_back(_shared, shared)
-        give_back(_budget, counted)
 
 
 def reading() -> bool:

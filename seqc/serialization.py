@@ -7,9 +7,8 @@ classes. A file can only cause modules of seqc to be loaded that this table list
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from types import EllipsisType
 from typing import Any, ClassVar, TypeVar
@@ -17,7 +16,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from seqc.argument_kinds import taken
-from seqc.contexts import give_back
+from seqc.contexts import Scoped
 from seqc.errors import ConfigError, SavingError
 from seqc.file_scope import building, shared_objects
 from seqc.keras_places import AS_KERAS, NOT_IN_KERAS
@@ -30,11 +29,11 @@ T = TypeVar("T")
 _REGISTERED: dict[str, Any] = {}
 _REGISTERED_NAMES: dict[Any, str] = {}
 # Own objects of the innermost scope, by name.
-_scope: ContextVar[Mapping[str, Any]] = ContextVar("custom_objects", default={})  # noqa: B039 (never written to)
+_scope: Scoped[Mapping[str, Any]] = Scoped("custom_objects", default={})
 # Where own objects are noted while they are serialized.
-_noted: ContextVar[dict[str, Any] | None] = ContextVar("noted", default=None)
+_noted: Scoped[dict[str, Any] | None] = Scoped("noted", default=None)
 # Whether functions are left as they are, since what is serialized goes to no file.
-_keeping: ContextVar[bool] = ContextVar("keeping_functions", default=False)
+_keeping: Scoped[bool] = Scoped("keeping_functions", default=False)
 
 
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[T], T]:
@@ -75,37 +74,22 @@ def get_custom_objects() -> dict[str, Any]:
     return _REGISTERED
 
 
-@contextmanager
-def custom_object_scope(custom_objects: Mapping[str, Any], *more: Mapping[str, Any]) -> Iterator[None]:
+def custom_object_scope(custom_objects: Mapping[str, Any], *more: Mapping[str, Any]) -> AbstractContextManager[object]:
     """Makes own classes and functions known by name inside a `with` block."""
     merged = dict(_scope.get())
     for mapping in (custom_objects, *more):
         merged |= mapping
-    token = _scope.set(merged)
-    try:
-        yield
-    finally:
-        give_back(_scope, token)
+    return _scope.holding(merged)
 
 
-@contextmanager
-def noting_own_objects(found: dict[str, Any]) -> Iterator[None]:
+def noting_own_objects(found: dict[str, Any]) -> AbstractContextManager[object]:
     """Puts the user's own classes and functions that are serialized inside a `with` block into `found`, by name."""
-    token = _noted.set(found)
-    try:
-        yield
-    finally:
-        give_back(_noted, token)
+    return _noted.holding(found)
 
 
-@contextmanager
-def keeping_functions() -> Iterator[None]:
+def keeping_functions() -> AbstractContextManager[object]:
     """Has `serialize` leave functions as they are inside a `with` block: for objects made again, without a file."""
-    token = _keeping.set(True)
-    try:
-        yield
-    finally:
-        give_back(_keeping, token)
+    return _keeping.holding(True)
 
 
 # Arguments of a base that says its own in `get_config`, but for these.

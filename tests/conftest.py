@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 from collections import Counter
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,6 +95,15 @@ def _seed() -> None:
     from seqc.seeds import set_random_seed
 
     set_random_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _no_block_is_left_open() -> Iterator[None]:
+    """What holds inside a `with` block holds there alone, however it is left: the tests after this one don't see it."""
+    from seqc.contexts import open_blocks
+
+    yield
+    assert open_blocks() == []
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -26,8 +26,8 @@ ARGUMENTS = {
         end_points fill_value gamma idf_weights image1 image2 images img index indices init init_val inputs kernel key
         like logits lower mask mask_value mean num_segments offset output output_length pointwise_kernel pred
         predictions primals probabilities q query ref_embeddings ref_labels repeats sample_weight scale segment_ids
-        sequence_lengths shift sigma sorted_sequence start start_indices start_points step stop tangents target
-        target_length targets tensor transform translation updates upper value values variable variance volumes
+        sequence_lengths shift sigma sorted_sequence source start start_indices start_points step stop tangents
+        target target_length targets tensor transform translation updates upper value values variable variance volumes
         window x x1 x2 x_max x_min xs y y_pred y_true
     """,
     "what Keras takes as a name, as a configuration, as an object, or as a function of the caller's": """
@@ -40,7 +40,7 @@ ARGUMENTS = {
         batch_size cropping newshape output_shape pad_width padding shape
     """,
     "one for each input or output: alone, in a list, or in a dictionary of any depth": """
-        input_signature input_tensors loop_vars outputs shallow_structure sources specs structure
+        input_signature input_tensors loop_vars output_gradients outputs shallow_structure sources specs structure
     """,
     "a number, a generator, or None, as there": "random_state seed",
     "samples: arrays, tables of pandas or polars, data sets of h5py or zarr, generators": """
@@ -53,14 +53,15 @@ ARGUMENTS = {
     "a name or path of weights, None, or the weights of samples and classes": "weights",
     "a name, a path, or a list of them": "embeddings_metadata",
     "a number, or False": "unroll",
+    "a name, or a member of TensorFlow's enumeration": "unconnected_gradients",
 }
 # Reason -> patterns of paths. What these give depends on what they are given.
 RESULTS = {
     "arrays or tensors in the structure of the model's outputs, or of what the caller's functions give": """
-        seqc.GradientTape.gradient seqc.Model.compute_loss seqc.Model.evaluate seqc.Model.forward seqc.Model.predict*
-        seqc.Model.test_* seqc.Model.train_* seqc.layers.Layer.call seqc.layers.Layer.compute_output_spec
-        seqc.layers.Layer.input seqc.layers.Layer.output seqc.layers.Layer.*_call seqc.losses.Loss.call
-        seqc.metrics.Metric.stateless_result seqc.ops.* seqc.optimizers.Optimizer.scale_loss
+        seqc.GradientTape.*gradient seqc.GradientTape.*jacobian seqc.Model.compute_loss seqc.Model.evaluate
+        seqc.Model.forward seqc.Model.predict* seqc.Model.test_* seqc.Model.train_* seqc.layers.Layer.call
+        seqc.layers.Layer.compute_output_spec seqc.layers.Layer.input seqc.layers.Layer.output seqc.layers.Layer.*_call
+        seqc.losses.Loss.call seqc.metrics.Metric.stateless_result seqc.ops.* seqc.optimizers.Optimizer.scale_loss
         seqc.utils.FeatureSpace.get_encoded_features seqc.utils.pack_x_y_sample_weight seqc_runtime.Model.predict
     """,
     "shapes in the structure of the model's inputs or outputs": "seqc.Model.input_shape seqc.Model.output_shape",

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from seqc.contexts import give_back
+from seqc.contexts import Scoped
 from seqc.errors import ShapeError
 from seqc.graph import dims
 from seqc.graph.arity import check_arity, check_kinds
@@ -102,17 +101,12 @@ class EqualSizes:
         return None
 
 
-_current: ContextVar[EqualSizes | None] = ContextVar("equal_sizes", default=None)
+_current: Scoped[EqualSizes | None] = Scoped("equal_sizes", default=None)
 
 
-@contextmanager
-def collecting(sizes: EqualSizes) -> Iterator[None]:
+def collecting(sizes: EqualSizes) -> AbstractContextManager[object]:
     """Notes in `sizes` what the operations inside need to be equal."""
-    token = _current.set(sizes)
-    try:
-        yield
-    finally:
-        give_back(_current, token)
+    return _current.holding(sizes)
 
 
 def inferred(op: Op, types: Sequence[Type]) -> tuple[Sequence[Type], Type | tuple[Type, ...]]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from typing import Any
 
-from seqc.contexts import give_back
+from seqc.contexts import Scoped
 
-_scope: ContextVar[str] = ContextVar("scope", default="")
+_scope: Scoped[str] = Scoped("scope", default="")
 
 
 def current_scope() -> str:
@@ -18,19 +17,14 @@ def current_scope() -> str:
     return _scope.get()
 
 
-@contextmanager
-def scope(name: str, whole: bool = False) -> Iterator[None]:
+def scope(name: str, whole: bool = False) -> AbstractContextManager[object]:
     """Values made inside carry `name` as their origin, appended to the scopes around it unless it is the whole path."""
     outer = _scope.get()
-    token = _scope.set(name if whole or not outer else f"{outer}/{name}")
-    try:
-        yield
-    finally:
-        give_back(_scope, token)
+    return _scope.holding(name if whole or not outer else f"{outer}/{name}")
 
 
 # The trace that is being recorded, if any; see `seqc.graph.tracing`.
-trace_under_way: ContextVar[Any] = ContextVar("trace", default=None)
+trace_under_way: Scoped[Any] = Scoped("trace", default=None)
 
 # Numbers of values in the order in which they are made.
 SERIALS = count()

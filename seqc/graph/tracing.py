@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import copy_context
 from itertools import count
 from typing import Any, TypeVar
@@ -16,7 +16,6 @@ from weakref import finalize
 
 import numpy as np
 
-from seqc.contexts import give_back
 from seqc.errors import ShapeError, TraceError
 from seqc.graph.eager import is_known
 from seqc.graph.element_types import FLOATS
@@ -464,19 +463,17 @@ def traced(trace: Trace, function: Callable[..., R], *arguments: Any, **named: A
 
     It runs in a context of its own, which the interpreter leaves whatever happens: no interruption keeps recording on.
     """
-    context = copy_context()
-    context.run(trace_under_way.set, trace)
-    return context.run(function, *arguments, **named)
+
+    def recorded() -> R:
+        with tracing(trace):
+            return function(*arguments, **named)
+
+    return copy_context().run(recorded)
 
 
-@contextmanager
-def tracing(trace: Trace | None) -> Iterator[Trace | None]:
+def tracing(trace: Trace | None) -> AbstractContextManager[Trace | None]:
     """Records what happens inside into `trace`; None stops recording, so that variables give their arrays.
 
     For use while a graph is traced; see `traced` for how that begins.
     """
-    token = trace_under_way.set(trace)
-    try:
-        yield trace
-    finally:
-        give_back(trace_under_way, token)
+    return trace_under_way.holding(trace)

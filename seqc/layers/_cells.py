@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
 
 from seqc import activations, ops
-from seqc.contexts import give_back
+from seqc.contexts import Scoped
 from seqc.errors import ConfigError
 from seqc.graph.ir import Value, as_value, constant
 from seqc.graph.tracing import require_trace
@@ -98,17 +97,12 @@ class SteppedCell(Layer):
 
 
 # What cells have drawn in the sequence that is being run; None outside of one.
-_DRAWN: ContextVar[dict[Any, list[Value]] | None] = ContextVar("drawn", default=None)
+_DRAWN: Scoped[dict[Any, list[Value]] | None] = Scoped("drawn", default=None)
 
 
-@contextmanager
-def drawn_once() -> Iterator[None]:
+def drawn_once() -> AbstractContextManager[object]:
     """Cells that are called inside drop alike in all their calls."""
-    token = _DRAWN.set({})
-    try:
-        yield
-    finally:
-        give_back(_DRAWN, token)
+    return _DRAWN.holding({})
 
 
 class Cell(KernelArguments, BiasArguments, SteppedCell):

@@ -9,16 +9,16 @@ from __future__ import annotations
 import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, wraps
 from typing import Any
 
 from seqc import tree
+from seqc.contexts import Scoped
 from seqc.graph.ir import Constant, Item, Value, apply
 from seqc.ops.elementwise import Identity
 
-_inside: ContextVar[bool] = ContextVar("inside", default=False)
+_inside: Scoped[bool] = Scoped("inside", default=False)
 
 
 @dataclass(eq=False)
@@ -48,11 +48,8 @@ def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*positional: Any, **named: Any) -> Any:
         if _inside.get() or not _symbols_among((*positional, *named.values())):
             return function(*positional, **named)
-        token = _inside.set(True)
-        try:
+        with _inside.holding(True):
             result = function(*positional, **named)
-        finally:
-            _inside.reset(token)
         bound = _signature(function).bind(*positional, **named)
         bound.apply_defaults()
         made = OperationCall(function.__name__, OrderedDict(bound.arguments))

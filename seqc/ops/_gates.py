@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from seqc.contexts import give_back
+from seqc.contexts import Scoped
 from seqc.graph.ir import Array
 from seqc.ops import _special
 
@@ -52,7 +51,7 @@ GATES: dict[str, Gate] = {
 }
 
 
-_disturbance: ContextVar[Callable[[Array], Array] | None] = ContextVar("disturbance", default=None)
+_disturbance: Scoped[Callable[[Array], Array] | None] = Scoped("disturbance", default=None)
 
 
 def activate(name: str, x: Array) -> Array:
@@ -62,14 +61,9 @@ def activate(name: str, x: Array) -> Array:
     return y if disturb is None else disturb(y)
 
 
-@contextmanager
-def disturbed_gates(disturb: Callable[[Array], Array]) -> Iterator[None]:
+def disturbed_gates(disturb: Callable[[Array], Array]) -> AbstractContextManager[object]:
     """What activations of cells give inside passes through `disturb`: rounding errors, step by step."""
-    token = _disturbance.set(disturb)
-    try:
-        yield
-    finally:
-        give_back(_disturbance, token)
+    return _disturbance.holding(disturb)
 
 
 def onnx_activations(*names: str) -> dict[str, Any]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from seqc.contexts import give_back
+from seqc.contexts import Scoped
 from seqc.errors import NoGradientError, ShapeError
 from seqc.graph import dims
 from seqc.graph.ir import Array, Emitter, Op, Sizes, Type, Value, apply
@@ -155,17 +154,12 @@ KERNELS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-_disturbance: ContextVar[Callable[[Array], Array] | None] = ContextVar("disturbance", default=None)
+_disturbance: Scoped[Callable[[Array], Array] | None] = Scoped("disturbance", default=None)
 
 
-@contextmanager
-def disturbed_places(disturb: Callable[[Array], Array]) -> Iterator[None]:
+def disturbed_places(disturb: Callable[[Array], Array]) -> AbstractContextManager[object]:
     """The places that weights interpolate at pass through `disturb`: an operator computes them in single precision."""
-    token = _disturbance.set(disturb)
-    try:
-        yield
-    finally:
-        give_back(_disturbance, token)
+    return _disturbance.holding(disturb)
 
 
 def weights(size: int, wanted: int, kind: str, dtype: str, antialias: bool = False) -> Array:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
 import copy
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from seqc.contexts import give_back
+from seqc.contexts import Scoped
 from seqc.errors import ConfigError
 from seqc.graph.interpreter import Interpreter
 from seqc.graph.ir import Array, Graph, Value
@@ -25,17 +24,12 @@ from seqc.wrappers.seeding import seeded
 if TYPE_CHECKING:
     from seqc.export.receipt import Receipt
 
-_exact = contextvars.ContextVar("exact", default=False)
+_exact = Scoped("exact", default=False)
 
 
-@contextlib.contextmanager
-def in_double_precision() -> Iterator[None]:
+def in_double_precision() -> AbstractContextManager[object]:
     """Makes wrappers, wherever in a pipeline they are, ask their models' graphs in double precision: the truth."""
-    token = _exact.set(True)
-    try:
-        yield
-    finally:
-        give_back(_exact, token)
+    return _exact.holding(True)
 
 
 class SKLBase(BaseEstimator):
