@@ -63,7 +63,8 @@ class Peer:
         self.wire = Wire()
         self.now = 0.0
         self.connection = Connection(SimpleNamespace(loaded_app=service), ServerState())
-        self.connection.loop = SimpleNamespace(time=lambda: self.now, create_task=self.connection.loop.create_task)
+        loop: Any = SimpleNamespace(time=lambda: self.now, create_task=self.connection.loop.create_task)
+        self.connection.loop = loop
         self.connection.connection_made(self.wire)
 
     async def send(self, data: bytes, answers: int) -> None:

@@ -52,7 +52,7 @@ def test_every_datatype_is_answered_by_row_and_by_column(
     name, _, values = numbers
     kind = onnx_type(name)
     for outputs in (["a"], ["b"], ["a", "b", "c"]):
-        shapes = {"a": ["n"], "b": ["n", 1], "c": ["n", 1, 1]}
+        shapes: dict[str, list[Any]] = {"a": ["n"], "b": ["n", 1], "c": ["n", 1, 1]}
         made = {
             "a": helper.make_node("Identity", ["x"], ["a"]),
             "b": helper.make_node("Unsqueeze", ["x", "one"], ["b"]),
