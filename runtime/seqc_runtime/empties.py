@@ -51,14 +51,14 @@ _MENDED = (1, 32)
 
 def is_deadly(operators: set[str], inputs: int, release: str) -> bool:
     """Whether a model of these operators and this number of inputs must not get empty ones from this onnxruntime."""
-    if _release(release) < _MENDED and not _ONCE_DEADLY.isdisjoint(operators):
+    if release_of(release) < _MENDED and not _ONCE_DEADLY.isdisjoint(operators):
         return True
     return not (_DEADLY | _PARTICULAR).isdisjoint(operators) or (
         inputs > 1 and not _DEADLY_KERNEL.isdisjoint(operators)
     )
 
 
-def _release(text: str) -> tuple[int, ...]:
+def release_of(text: str) -> tuple[int, ...]:
     """("1", "32") of "1.32.0.dev1" as numbers; of what is no release, none, which is before all others."""
     found = re.match(r"(\d+)\.(\d+)", text)
     return tuple(map(int, found.groups())) if found else ()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from seqc_runtime.errors import RuntimeDependencyError, RuntimeDeviceError, RuntimeModelError
+from seqc_runtime.guards import with_guards
 from seqc_runtime.placement import CPU, left_on_cpu, read_placement
 from seqc_runtime.source import Source
 
@@ -85,9 +86,7 @@ def open_session(source: Source, device: Device, config: SessionConfig, strict: 
         _require_cuda(ort)
     providers = [(_CUDA, config.cuda_options), (_CPU, {})] if device == "cuda" else [(_CPU, {})]
     try:
-        session = ort.InferenceSession(
-            source.target, _options(ort, config, source.config), providers=providers, enable_fallback=0
-        )
+        session = _opened(ort, source, config, providers)
     except Exception as error:
         raise _session_error(ort, source, device, error) from error
     # Some releases ignore enable_fallback when opening, and all of them answer a CUDA library that does not
@@ -99,6 +98,18 @@ def open_session(source: Source, device: Device, config: SessionConfig, strict: 
             raise RuntimeDeviceError(f'device="cuda" cannot be used: {_library_problem(ort)}')
         _check_placement(session, source, strict)
     return session
+
+
+def _opened(ort: Any, source: Source, config: SessionConfig, providers: list[Any]) -> Any:
+    """A session of the model with guards; of the file as it is where that fails, so that guards refuse no model."""
+    with contextlib.suppress(Exception):
+        guarded = with_guards(source, ort.__version__)
+        if guarded is not None:
+            data, more = guarded
+            options = _options(ort, config, {**source.config, **more})
+            return ort.InferenceSession(data, options, providers=providers, enable_fallback=0)
+    options = _options(ort, config, source.config)
+    return ort.InferenceSession(source.target, options, providers=providers, enable_fallback=0)
 
 
 def choose_device(source: Source, config: SessionConfig) -> tuple[Device, Any]:

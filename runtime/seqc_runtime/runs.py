@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from seqc_runtime.errors import RuntimeExecutionError, RuntimeInputError, RuntimeInputTypeError, RuntimeStoppedError
+from seqc_runtime.guards import GUARD
 from seqc_runtime.inputs import Array, check_text, is_empty, refuse_masked
 from seqc_runtime.providers import import_onnxruntime
 from seqc_runtime.tensors import TensorInfo
+
+# onnxruntime writes a function out under longer names.
+_NOTHING_LEFT = re.compile(f"running Reshape node. Name:'[^']*{re.escape(GUARD)}")
 
 
 class RunControl:
@@ -58,6 +63,11 @@ def run_session(
             raise RuntimeStoppedError(f"the run of {source} was stopped") from error
         if isinstance(error, UnicodeEncodeError):
             raise RuntimeInputError(f"an input holds text that is not Unicode, half of a character: {error}") from error
+        if _NOTHING_LEFT.search(str(error)):
+            raise RuntimeInputError(
+                "inside the model nothing is left of the input for a GRU or LSTM to read, over which onnxruntime would "
+                "end the process: pass longer sequences"
+            ) from error
         given = ", ".join(f"{name}: {_described(value)}" for name, value in feeds.items())
         raise RuntimeExecutionError(f"onnxruntime failed to run {source} on {given}: {error}") from error
 

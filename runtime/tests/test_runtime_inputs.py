@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import TensorProto
+from onnx import ModelProto, TensorProto, helper
 
 import seqc_runtime
 from seqc_runtime import RuntimeInputError, RuntimeInputTypeError
@@ -124,6 +124,19 @@ def test_wrong_numbers_and_names_of_inputs_are_named(two_inputs: bytes, gemm: by
     refuses(model, {"a": x, "b": x, "c": x}, "the dict has unknown 'c'")
     single = seqc_runtime.load(gemm, device="cpu")
     refuses(single, [[1, 2, 3, 4], [1, 2, 3, 4]], "if it is the data itself, pass numpy.asarray(it)")
+
+
+@pytest.mark.parametrize("ir_version", [3, 8])
+def test_an_input_with_a_default_keeps_it(gemm: bytes, ir_version: int) -> None:
+    """As old files have all weights."""
+    changed, x = ModelProto.FromString(gemm), np.ones((2, 4), np.float32)
+    changed.ir_version = ir_version
+    for weight in changed.graph.initializer:
+        changed.graph.input.insert(0, helper.make_tensor_value_info(weight.name, weight.data_type, weight.dims))
+    model = seqc_runtime.load(changed.SerializeToString())
+    assert [info.name for info in model.inputs] == ["x"]
+    assert np.array_equal(model.predict(x), seqc_runtime.load(gemm).predict(x))
+    refuses(model, {"x": x, "b": np.zeros(3, np.float32)}, "the model's inputs are 'x'; the dict has unknown 'b'")
 
 
 def test_ragged_data_is_refused(gemm: bytes) -> None:

@@ -16,6 +16,8 @@ pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
 import orjson
 from onnx import TensorProto, helper
 
+from seqc_runtime.errors import RuntimeExecutionError
+from seqc_runtime.server.failures import refusal_of
 from seqc_runtime.server.limits import Limits
 from seqc_runtime.server.testing import TestClient
 
@@ -291,6 +293,70 @@ def test_free_axes_that_do_not_fit_inside_the_model_are_400_without_places_in_it
     assert answer.status == 400
     assert "2 by 3" in answer.json()["error"]
     assert ".h:" not in answer.json()["error"]
+
+
+FAILED = "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Non-zero status code returned while running Conv node. "
+ARENA = "/src/framework/bfc_arena.cc:376 void* onnxruntime::BFCArena::AllocateRawInternal(size_t, bool, Stream*) "
+DEVICE = "/src/cuda/cuda_call.cc:121 std::conditional_t<> onnxruntime::CudaCall(ERRTYPE) "
+SAID = {
+    "an arena": (
+        f"{FAILED}Name:'a' Status Message: {ARENA}Failed to allocate memory for requested buffer of size 9",
+        503,
+    ),
+    "no arena": (f"{FAILED}Name:'a' Status Message: std::bad_alloc", 503),
+    "Windows": (f"{FAILED}Name:'a' Status Message: bad allocation", 503),
+    "CUDA's memory": (
+        f"{FAILED}Name:'a' Status Message: {DEVICE}CUDA failure 2: out of memory ; GPU=0 ; expr=f()",
+        503,
+    ),
+    "cuBLAS's memory": (f"{FAILED}Name:'a' Status Message: CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0", 503),
+    "no node": (f"[ONNXRuntimeError] : 1 : FAIL : {DEVICE}CUDA failure 2: out of memory ; GPU=0", 503),
+    "CUDA": (
+        "[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running Conv node. Name:'a' "
+        "Status Message: CUDA failure 700: an illegal memory access was encountered ; GPU=0",
+        500,
+    ),
+    "cuDNN": (
+        "[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running Conv node. Name:'a' "
+        "Status Message: CUDNN_FE failure 11: CUDNN_BACKEND_API_FAILED ; GPU=0",
+        500,
+    ),
+    "by data on CUDA": (
+        "[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running Where node. Name:'a' "
+        "Status Message: /src/providers/cuda/tensor/where.cc:9 Compute() axis == 1 was false. 2 by 3",
+        400,
+    ),
+}
+
+
+@pytest.mark.parametrize(("said", "status"), SAID.values(), ids=SAID)
+def test_memory_and_the_device_are_told_from_the_clients_mistakes(said: str, status: int) -> None:
+    error = RuntimeExecutionError("onnxruntime failed")
+    error.__cause__ = RuntimeError(said)
+    assert refusal_of(error).status == status
+
+
+def test_the_name_of_an_operator_does_not_matter(serve: Serve, make: Callable[..., bytes]) -> None:
+    """Nor does that of one around it, in which it runs."""
+    name = "cuda_alloc: out of memory, CUDA failure 2: out of memory, std::bad_alloc"
+    taking = helper.make_graph(
+        [helper.make_node("Gather", ["table", "x"], ["taken"], name=name)],
+        "taking",
+        [],
+        [helper.make_tensor_value_info("taken", TensorProto.FLOAT, None)],
+    )
+    model = make(
+        [
+            helper.make_node("Cast", ["x"], ["nonzero"], to=TensorProto.BOOL),
+            helper.make_node("If", ["nonzero"], ["y"], name=name, then_branch=taking, else_branch=taking),
+        ],
+        [helper.make_tensor_value_info("x", TensorProto.INT64, ["n"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
+        {"table": np.ones((4, 2), np.float32)},
+    )
+    answer = serve(model).post(INFER, json=inputs(tensor(shape=[1], datatype="INT64", data=[9])))
+    assert answer.status == 400
+    assert "idx=9" in answer.json()["error"]
 
 
 def test_a_mistake_of_the_server_is_500_without_anything_internal(

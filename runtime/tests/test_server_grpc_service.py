@@ -267,6 +267,8 @@ def test_reflection_tells_all_a_client_needs_to_call(gemm_served: Served, versio
         kind(list_services="*"),
         kind(file_containing_symbol="inference.GRPCInferenceService"),
         kind(file_by_filename="health.proto"),
+        kind(file_containing_symbol="grpc.health.v1.Health.Watch"),
+        kind(file_containing_symbol="grpc.reflection.v1alpha.ServerReflection"),
         kind(file_containing_symbol="no.such"),
         kind(all_extension_numbers_of_type="inference.ModelInferRequest"),
     ]
@@ -275,7 +277,7 @@ def test_reflection_tells_all_a_client_needs_to_call(gemm_served: Served, versio
         request_serializer=kind.SerializeToString,
         response_deserializer=schema.message("grpc.reflection.v1.ServerReflectionResponse").FromString,
     )
-    services, file, health, *missing = stream(iter(questions), timeout=LONG)
+    services, file, health, of_method, older, *missing = stream(iter(questions), timeout=LONG)
     names = [service.name for service in services.list_services_response.service]
     assert names == [
         "inference.GRPCInferenceService",
@@ -285,7 +287,13 @@ def test_reflection_tells_all_a_client_needs_to_call(gemm_served: Served, versio
     ]
     assert [answer.error_response.error_code for answer in missing] == [5, 5]
     assert health.file_descriptor_response.file_descriptor_proto
+    assert of_method.file_descriptor_response == health.file_descriptor_response
     pool = descriptor_pool.DescriptorPool()
+    for content in older.file_descriptor_response.file_descriptor_proto:
+        pool.AddSerializedFile(content)
+    (talk,) = pool.FindServiceByName("grpc.reflection.v1alpha.ServerReflection").methods
+    assert talk.input_type.full_name == "grpc.reflection.v1alpha.ServerReflectionRequest"
+    assert [field.name for field in talk.output_type.fields] == [field.name for field in services.DESCRIPTOR.fields]
     for content in file.file_descriptor_response.file_descriptor_proto:
         pool.AddSerializedFile(content)
     method = pool.FindServiceByName(names[0]).methods_by_name["ModelMetadata"]

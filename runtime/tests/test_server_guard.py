@@ -192,6 +192,15 @@ def test_a_client_is_told_to_go_on_only_when_its_body_will_be_read(server: Serve
         assert b"connection: close" in answer
 
 
+def test_an_older_client_gets_no_interim_answer(server: ServerProcess) -> None:
+    """HTTP/1.0 has none: it would take it for the answer."""
+    with server.connect() as connection:
+        connection.sendall(post(b"expect: 100-continue\r\ncontent-length: %d" % len(BODY)).replace(b"1.1", b"1.0"))
+        time.sleep(0.2)
+        connection.sendall(BODY)
+        assert split(read_all(connection))[0] == 200
+
+
 def test_answers_to_a_pipeline_come_in_order_and_no_more_than_the_limit_wait(server: ServerProcess) -> None:
     def request(n: int) -> bytes:
         body = BODY.replace(b"{", b'{"id":"%d",' % n, 1)

@@ -225,7 +225,7 @@ def test_forms_of_several_clients_that_take_turns_are_known(serve: Serve, identi
 
 def reader_of(limits: Limits = LIMITS) -> tuple[Reader, list[Request]]:
     requests: list[Request] = []
-    return Reader(Service(App(None, limits)), requests.append), requests  # type: ignore[arg-type]
+    return Reader(Service(App(None, limits)), lambda: None, requests.append), requests  # type: ignore[arg-type]
 
 
 def heard(reader: Reader, requests: list[Request], data: bytes) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from seqc_runtime.server.testing import TestClient
 
@@ -43,6 +43,39 @@ def test_several_inputs_and_outputs_have_their_names(serve: Serve, two_inputs: b
     assert by_row == [{"negative": [-1, -2], "total": 3}, {"negative": [-3, -4], "total": 7}]
     by_column = client.post(PREDICT, json={"inputs": [[1, 2], [3, 4]]}).json()["outputs"]
     assert by_column == {"negative": [[-1, -2], [-3, -4]], "total": [3, 7]}
+
+
+def test_every_datatype_is_answered_by_row_and_by_column(
+    serve: Serve, make: Callable[..., bytes], numbers: Any, onnx_type: Callable[[str], int]
+) -> None:
+    """From one output, and from several of one axis and of two."""
+    name, _, values = numbers
+    kind = onnx_type(name)
+    for outputs in (["a"], ["b"], ["a", "b", "c"]):
+        shapes: dict[str, list[Any]] = {"a": ["n"], "b": ["n", 1], "c": ["n", 1, 1]}
+        made = {
+            "a": helper.make_node("Identity", ["x"], ["a"]),
+            "b": helper.make_node("Unsqueeze", ["x", "one"], ["b"]),
+            "c": helper.make_node("Unsqueeze", ["x", "both"], ["c"]),
+        }
+        client = serve(
+            make(
+                [made[one] for one in outputs],
+                [helper.make_tensor_value_info("x", kind, ["n"])],
+                [helper.make_tensor_value_info(one, kind, shapes[one]) for one in outputs],
+                {"one": np.array([1]), "both": np.array([1, 2])},
+            )
+        )
+        by_row = client.post(PREDICT, json={"instances": values}).json()["predictions"]
+        by_column = client.post(PREDICT, json={"inputs": values}).json()["outputs"]
+        if len(outputs) > 1:
+            by_row = {one: [row[one] for row in by_row] for one in outputs}
+        else:
+            by_row, by_column = {outputs[0]: by_row}, {outputs[0]: by_column}
+        for one in outputs:
+            wanted = np.array(values, object if name == "str" else name).reshape([-1, *shapes[one][1:]])
+            for found in (by_row[one], by_column[one]):
+                np.testing.assert_array_equal(np.array(found, wanted.dtype), wanted, strict=True)
 
 
 def test_bytes_come_in_base64(serve: Serve, identity: Callable[..., bytes]) -> None:

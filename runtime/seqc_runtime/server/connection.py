@@ -38,7 +38,8 @@ LINGER_BYTES, LINGER_SECONDS = 4 << 20, 2.0
 class Connection(asyncio.Protocol):
     """One connection. uvicorn makes it; the limits are those of the service, its application.
 
-    refused: whether nothing more is read as a request.
+    refused: whether nothing more is read as a request. since: when the request that is being read began, or when the
+    last one was answered.
     """
 
     transport: Any
@@ -48,7 +49,7 @@ class Connection(asyncio.Protocol):
         self.limits: Limits = self.service.limits
         self.loop = asyncio.get_running_loop()
         self.state = server_state
-        self.reader = Reader(self.service, self._received)
+        self.reader = Reader(self.service, self._begun, self._received)
         self.waiting: deque[Request] = deque()
         self.active: Request | None = None
         self.advancing = False
@@ -86,7 +87,7 @@ class Connection(asyncio.Protocol):
             if request is not None:
                 request.give_up()
         self.waiting.clear()
-        self.reader.release()
+        self.reader.release_all()
         self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
@@ -95,8 +96,6 @@ class Connection(asyncio.Protocol):
             if self.lingered > LINGER_BYTES:
                 self.transport.abort()
             return
-        if self.reader.phase == BETWEEN:
-            self.since = self.loop.time()
         try:
             self.reader.feed(data)
         except Refusal as refusal:
@@ -119,6 +118,8 @@ class Connection(asyncio.Protocol):
     def check(self, now: float) -> None:
         """Close the connection, or refuse its request, if the client takes too long; called about once a second."""
         phase = self.reader.phase
+        if self.reading_paused:  # it is not the client that is waited for
+            self.since = now
         if self.ends_at is not None:
             if now > self.ends_at:
                 self.transport.abort()
@@ -131,15 +132,13 @@ class Connection(asyncio.Protocol):
                 self._refuse(Refusal(408, f"the header took longer than {self.limits.header_time:g} s"))
         elif phase == BODY:
             self._check_body(now)
-        elif self.active is None and now - self.since > self._idle_time():
+        elif self.active is None and not self.waiting and now - self.since > self._idle_time():
             self.transport.close()
 
     def _idle_time(self) -> float:
         return self.limits.keep_alive if self.used else self.limits.header_time
 
     def _check_body(self, now: float) -> None:
-        if self.reading_paused:
-            self.since = now
         late = now - self.since - self.limits.body_grace
         if late > 0 and self.reader.body_size < late * self.limits.body_rate:
             self._refuse(Refusal(408, f"the body came slower than {self.limits.body_rate} bytes a second"))
@@ -150,6 +149,10 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
     # --- Requests.
+
+    def _begun(self) -> None:
+        """The first byte of a request is there."""
+        self.since = self.loop.time()
 
     def _received(self, request: Request) -> None:
         """The head of a request is complete."""
@@ -319,8 +322,7 @@ class Connection(asyncio.Protocol):
         request.answered = True
         self.active = None
         self.state.total_requests += 1
-        if not self.waiting:
-            self.reader.release()
+        self.reader.release(request)
         if not request.complete:
             self._linger()
         elif not request.keep_alive:

@@ -42,6 +42,7 @@ class Request:
     keep_alive: whether another one may follow. complete: whether its body is whole. started: whether its answer is
     being made or written. answered: whether it is written. gone: whether nobody waits for it any more.
     expects: whether its client waits to be told that it may send the body. known: its head, where that came before.
+    held: bytes of its body that are counted as under way.
     """
 
     __slots__ = (
@@ -52,6 +53,7 @@ class Request:
         "expects",
         "gone",
         "head",
+        "held",
         "keep_alive",
         "known",
         "started",
@@ -63,6 +65,7 @@ class Request:
         self.keep_alive = keep_alive
         self.expects = expects
         self.body: Buffer = b""
+        self.held = 0
         self.complete = self.started = self.answered = self.gone = False
         self.exchange: Any = None
         self.known: Known | None = None
@@ -81,11 +84,12 @@ class Request:
 class Reader:
     """Feeds the parser and keeps count. What breaks a limit, or is not HTTP, is a Refusal.
 
-    service: its limits, and the bytes that all connections hold together. received: told of each request when its head
-    is complete. phase: what comes next. body_size: of the request that is being read.
+    service: its limits, and the bytes that all connections hold together. begun: called when the first byte of a
+    request is there. received: told of each request when its head is complete. phase: what comes next.
+    body_size: of the request that is being read. held: bytes of bodies that this connection holds.
     """
 
-    def __init__(self, service: Service, received: Callable[[Request], None]) -> None:
+    def __init__(self, service: Service, begun: Callable[[], None], received: Callable[[Request], None]) -> None:
         self.service = service
         self.limits = service.limits
         self.client = Client()
@@ -93,6 +97,7 @@ class Reader:
         self.reading: Request | None = None
         self.body_size = 0
         self.held = 0
+        self._begun = begun
         self._received = received
         self._parser = _parser(self)
         self._resumed = False
@@ -152,7 +157,13 @@ class Reader:
             if self.phase == BODY and self._raw_size > self.body_size + self._chunks * CHUNK_LINE + CHUNK_EXTRA:
                 raise Refusal(400, "the chunks of the body have too many extensions")
 
-    def release(self) -> None:
+    def release(self, request: Request) -> None:
+        """Hold the body of a request no more."""
+        self.service.held -= request.held
+        self.held -= request.held
+        request.held = 0
+
+    def release_all(self) -> None:
         """Hold no body any more."""
         self.service.held -= self.held
         self.held = 0
@@ -172,6 +183,7 @@ class Reader:
     def on_message_begin(self) -> None:
         if self._resumed:
             return
+        self._begun()
         self.phase = HEAD
         self._url = b""
         self._fields = {}
@@ -226,9 +238,10 @@ class Reader:
         self._heads += 1
         path, query = _split(self._url)
         head = Head(parser.get_method().decode("ascii"), path, query, fields, self.client)
-        keep_alive = version == "1.1" and parser.should_keep_alive()
+        # HTTP/1.0 knows of no interim answers: a client of it would take one for the answer.
+        newer = version == "1.1"
         self.phase = BODY
-        self.reading = request = Request(head, keep_alive, "expect" in fields)
+        self.reading = request = Request(head, newer and parser.should_keep_alive(), newer and "expect" in fields)
         self._received(request)
 
     def on_chunk_header(self) -> None:
@@ -249,6 +262,7 @@ class Reader:
             request.body += piece
         else:
             request.body = bytearray(request.body) + piece
+        request.held += len(piece)
         self.held += len(piece)
         service.held += len(piece)
         if service.held > self.limits.bodies:

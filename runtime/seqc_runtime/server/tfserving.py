@@ -7,6 +7,7 @@ import binascii
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import orjson
 
 from seqc_runtime.inputs import Array
@@ -95,7 +96,15 @@ def _respond(servable: Servable, rows: int | None, results: list[Array]) -> Resp
         raise Refusal(400, "the outputs do not have one row each per instance: send 'inputs' instead of 'instances'")
     if len(columns) == 1:
         return _json({"predictions": next(iter(columns.values()))})
-    return _json({"predictions": [{name: column[row] for name, column in columns.items()} for row in range(rows)]})
+    values = {name: _by_row(column) for name, column in columns.items()}
+    return _json({"predictions": [{name: column[row] for name, column in values.items()} for row in range(rows)]})
+
+
+def _by_row(column: Any) -> Any:
+    """A value for each row that orjson writes: it does not know all of NumPy's types of single integers."""
+    return (
+        column.tolist() if isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.kind in "iu" else column
+    )
 
 
 def _json(content: object) -> Response:
