@@ -75,8 +75,12 @@ def test_the_end_of_an_epoch_shows_what_callbacks_add_to_its_logs(
 
 
 def test_logs_may_have_names_that_are_no_texts(capsys: pytest.CaptureFixture[str]) -> None:
-    adds = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update({3: 7.0}))
-    assert model().fit(X, Y, verbose=2, callbacks=[adds]).history[3] == [7.0]
+    class Adds(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            logs[3] = 7.0
+
+    history: Any = model().fit(X, Y, verbose=2, callbacks=[Adds()]).history
+    assert history[3] == [7.0]
     assert "- 3: 7.0000" in " ".join(capsys.readouterr().out.split())
 
 
