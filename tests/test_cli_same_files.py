@@ -156,3 +156,16 @@ def test_an_output_that_is_empty_in_both_is_the_same_beside_others(tmp_path: Pat
     assert code == 0, said
     assert run("verify", many, "--against", more)[0] == 1
     assert run("verify", alone, "--against", alone)[0] == 1
+
+
+def test_of_an_output_without_rows_no_share_of_them_is_said(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    nodes = [
+        helper.make_node("Greater", ["x", "w"], ["g"]),
+        helper.make_node("NonZero", ["g"], ["found"]),
+        helper.make_node("Cast", ["found"], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["f"], ["y"]),
+    ]
+    path = written(tmp_path / "a.onnx", nodes, ["y"], {"w": 1e9})
+    code, said = run("diff", path, path)
+    assert (code, said["distances"][0]["argmax_agreement"]) == (0, None)
+    assert not [w for w in recwarn if issubclass(w.category, RuntimeWarning)]

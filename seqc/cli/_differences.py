@@ -258,7 +258,7 @@ def _apart(name: str, a: Any, b: Any) -> Distance:
         return Distance(name, float(np.count_nonzero(a != b)), 0.0, None)
     wide = [np.asarray(x, np.float64) for x in (a, b)]
     same_place = None
-    if a.dtype.kind == "f" and a.ndim > 1 and a.shape[-1] > 1:
+    if a.dtype.kind == "f" and a.ndim > 1 and a.shape[-1] > 1 and a.size:
         same_place = float(np.mean(wide[0].argmax(-1) == wide[1].argmax(-1)))
     with np.errstate(invalid="ignore"):
         apart = np.asarray(np.abs(wide[0] - wide[1]))
