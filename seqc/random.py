@@ -61,11 +61,12 @@ def _below(minval: Any, maxval: Any, dtype: str) -> float | None:
     """Returns the largest number of a type below `maxval`, if the largest that are drawn are rounded up to that."""
     if not (isinstance(minval, int | float) and isinstance(maxval, int | float) and minval < maxval):
         return None
-    largest = np.float32(1 - 2**-24) * np.float32(maxval - minval) + np.float32(minval)
     kind = np.dtype(dtype).type
-    if float(kind(largest)) < maxval:
+    with np.errstate(over="ignore"):  # of half precision
+        largest = kind(np.float32(1 - 2**-24) * np.float32(maxval - minval) + np.float32(minval))
+        found = kind(maxval)
+    if float(largest) < maxval:
         return None
-    found = kind(maxval)
     return float(found if float(found) < maxval else np.nextafter(found, kind(-np.inf)))
 
 
@@ -81,6 +82,8 @@ def randint(shape: Sequence[Any], minval: int, maxval: int, dtype: Any = "int32"
         raise ConfigError(f"`random.randint` requires an integer `dtype`. Received: dtype={dtype}")
     drawn = ops.floor(Draws(seed).unit(shape) * float(maxval - minval))
     if maxval - minval > np.iinfo(dtype_name(dtype)).max:  # what is added to `minval` may be no number of this type
+        if maxval - minval >= 2**63 and minval < 0:  # nor is what is drawn one of int64
+            drawn, minval = drawn - 2.0**63, minval + 2**63
         return ops.cast(ops.cast(drawn, "int64") + minval, dtype)
     return ops.cast(drawn, dtype) + minval
 

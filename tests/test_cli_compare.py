@@ -1,116 +1,97 @@
-"""Two files are the same only where their numbers are: heads, tables, captured weights, and inputs of whole numbers."""
+"""How `seqc train` compares predictions: what is a class, and what counts as the same."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-import seqc as keras
-from seqc import layers
+from seqc import losses
+from seqc.cli._compare import classes, compare_predictions, counted, median_seconds, true_classes
 
-onnx = pytest.importorskip("onnx", reason="needs onnx")
-pytest.importorskip("onnxruntime", reason="needs onnxruntime")
-
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
-
-from seqc.cli import app  # noqa: E402
-
-
-def run(*arguments: str) -> tuple[int, Any]:
-    done = CliRunner().invoke(app, [*arguments, "--json"])
-    return done.exit_code, json.loads(done.stdout)
-
-
-def written(path: Path, nodes: list[Any], outputs: list[str], weights: dict[str, Any]) -> str:
-    ports = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 2])]
-    ends = [helper.make_tensor_value_info(y, TensorProto.FLOAT, None) for y in outputs]
-    held = [numpy_helper.from_array(np.asarray(w, np.float32), name) for name, w in weights.items()]
-    graph = helper.make_graph(nodes, "g", ports, ends, held)
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
-    return str(path)
-
-
-def with_a_branch(weight: float) -> tuple[list[Any], list[str], dict[str, Any]]:
-    inside = helper.make_graph(
-        [helper.make_node("Mul", ["x", "w"], ["y"])], "b", [], [helper.make_tensor_value_info("y", 1, None)]
-    )
-    yes = helper.make_node("Constant", [], ["yes"], value=numpy_helper.from_array(np.array(True)))
-    branch = helper.make_node("If", ["yes"], ["z"], then_branch=inside, else_branch=inside)
-    return [yes, branch], ["z"], {"w": [weight]}
-
-
-NODES = [
-    helper.make_node("Neg", ["x"], ["p"], name="l/Neg"),
-    helper.make_node("Exp", ["x"], ["q"], name="l/Exp"),
-    helper.make_node("Neg", ["q"], ["r"], name="l/Neg_1"),
+CASES: list[tuple[Any, list[list[float]], list[Any] | None]] = [
+    ("sparse_categorical_crossentropy", [[0.1, 0.7, 0.2]], [1]),
+    ("categorical_hinge", [[0.1, 0.7, 0.2]], [1]),
+    ("binary_crossentropy", [[0.4], [0.6]], [[0], [1]]),
+    ("binary_crossentropy", [[0.4, 0.6]], [[0, 1]]),
+    (losses.BinaryCrossentropy(from_logits=True), [[0.4], [-0.6]], [[1], [0]]),
+    ("hinge", [[0.4], [-0.6]], [[1], [0]]),
+    ("mse", [[0.4, 0.6]], None),
+    (None, [[0.4, 0.6]], None),
+    ("crossentropy", [[0.1, 0.7, 0.2]], [1]),
+    ("bce", [[0.6]], [[1]]),
+    (losses.BinaryCrossentropy(name="mine"), [[0.6]], [[1]]),
 ]
 
 
-def difference(a: str, b: str) -> list[Any]:
-    return [*NODES, helper.make_node("Sub", [a, b], ["y"], name="l/Sub")]
+@pytest.mark.parametrize(("loss", "predictions", "expected"), CASES, ids=[str(c[0]) for c in CASES])
+def test_the_loss_says_what_a_class_is(loss: Any, predictions: list[list[float]], expected: list[Any] | None) -> None:
+    found = classes(np.array(predictions), losses.resolve(loss, (None,), (None, len(predictions[0]))))
+    assert (None if found is None else found.tolist()) == expected
 
 
-PAIRS: dict[str, tuple[Any, Any]] = {
-    "heads that are swapped": ((NODES, ["p", "r"], {}), (NODES, ["r", "p"], {})),
-    "a weight that a branch reads": (with_a_branch(2), with_a_branch(3)),
-    "a weight that is an output": ((NODES, ["p", "w"], {"w": [1]}), (NODES, ["p", "w"], {"w": [2]})),
-    "operands of one kind the other way round": (
-        (difference("p", "r"), ["y"], {}),
-        (difference("r", "p"), ["y"], {}),
-    ),
-}
+def test_different_classes_are_counted_by_sample() -> None:
+    a, b = np.eye(3)[[0, 1, 2]], np.eye(3)[[0, 2, 1]]
+    found = compare_predictions(a, b, losses.get("categorical_crossentropy"))
+    assert (found.differing, found.samples, found.agree) == (2, 3, False)
+    assert str(found) == "2 of 3 samples differ in class (largest difference 1)"
 
 
-@pytest.mark.parametrize("pair", PAIRS)
-def test_files_with_other_numbers_are_not_the_same(pair: str, tmp_path: Path) -> None:
-    one, other = (written(tmp_path / name, *made) for name, made in zip(("a.onnx", "b.onnx"), PAIRS[pair], strict=True))
-    code, said = run("diff", one, other)
-    assert (code, said["same"]) == (1, False)
-    assert said["nodes"]
-    assert run("diff", one, one)[0] == 0
+def test_numbers_may_differ_by_rounding_only() -> None:
+    a = np.array([[1000.0], [1.0]])
+    loss = losses.get("mse")
+    assert compare_predictions(a, a + 0.05, loss).agree
+    assert not compare_predictions(a, a + 0.2, loss).agree
+    assert str(compare_predictions(a, a + 0.05, loss)) == "largest difference 0.05, 0.1 allowed, over 2 samples"
 
 
-def test_a_file_that_draws_numbers_is_like_its_copy(tmp_path: Path) -> None:
-    nodes = [helper.make_node("RandomNormalLike", ["x"], ["n"]), helper.make_node("Add", ["x", "n"], ["y"])]
-    one, other = (written(tmp_path / f"{name}.onnx", nodes, ["y"], {}) for name in "ab")
-    assert run("diff", one, other)[0] == 0
+def test_nan_agrees_with_nan_only() -> None:
+    loss = losses.get("mse")
+    strange = np.array([[np.nan], [np.inf], [1.0]])
+    assert compare_predictions(strange, strange.copy(), loss).agree
+    assert not compare_predictions(strange, np.nan_to_num(strange), loss).agree
 
 
-def test_places_in_a_table_are_all_drawn(tmp_path: Path) -> None:
-    stack = [keras.Input((5,), dtype="int32"), layers.Embedding(50, 8), layers.Flatten(), layers.Dense(3)]
-    keras.Sequential(stack).export(tmp_path / "a.onnx", record=False)
-    other = onnx.load(tmp_path / "a.onnx")
-    (table,) = [t for t in other.graph.initializer if list(t.dims) == [50, 8]]
-    rows = numpy_helper.to_array(table).copy()
-    rows[2:] = rows[:1:-1]
-    table.CopyFrom(numpy_helper.from_array(rows, table.name))
-    onnx.save(other, tmp_path / "b.onnx")
-    assert run("verify", str(tmp_path / "b.onnx"), "--against", str(tmp_path / "a.onnx"))[0] == 1
+def test_the_class_of_a_sample_that_is_not_finite_is_no_agreement() -> None:
+    loss = losses.get("categorical_crossentropy")
+    lost = np.full((2, 3), np.nan)
+    found = compare_predictions(lost, lost.copy(), loss)
+    assert not found.agree
+    assert str(found) == "nothing to compare: all 2 samples have predictions that are not finite"
+    half = np.concatenate([lost[:1], np.eye(3)[:1]])
+    found = compare_predictions(half, half.copy(), loss)
+    assert (found.differing, found.agree) == (1, False)
+    assert str(found) == "1 of 2 samples differ in class (largest difference 0, 1 samples not finite)"
 
 
-def test_bytes_of_an_image_are_all_drawn(tmp_path: Path) -> None:
-    image = keras.Sequential([keras.Input((4, 4, 3)), layers.Flatten(), layers.Dense(3)])
-    for name, scale in (("a", 1 / 127.5), ("b", 1 / 130)):
-        image.export(tmp_path / f"{name}.onnx", input_dtype="uint8", rescale=(scale, -1), record=False)
-    against = ["--against", str(tmp_path / "a.onnx"), "--budget", "0.001"]
-    assert run("verify", str(tmp_path / "b.onnx"), *against)[0] == 1
+def test_numbers_of_which_none_is_finite_are_no_agreement() -> None:
+    lost = np.full((2, 1), np.nan)
+    assert not compare_predictions(lost, lost.copy(), losses.get("mse")).agree
 
 
-def test_what_is_never_finite_has_not_been_compared(tmp_path: Path) -> None:
-    logs = [
-        helper.make_node("Abs", ["x"], ["a"]),
-        helper.make_node("Neg", ["a"], ["n"]),
-        helper.make_node("Log", ["n"], ["l"]),
-    ]
-    files = [
-        written(tmp_path / f"{w}.onnx", [*logs, helper.make_node("Mul", ["l", "w"], ["y"])], ["y"], {"w": [w]})
-        for w in (1, 3)
-    ]
-    code, said = run("verify", files[0], "--against", files[1])
-    assert code == 1, said
-    assert "finite" in json.dumps(said)
+def test_labels_become_classes_of_the_predictions_shape() -> None:
+    assert true_classes([[2], [0]], np.array([1, 0])) is not None
+    one_hot = true_classes(np.eye(3)[[2, 0]], np.array([1, 0]))
+    assert one_hot is not None
+    assert one_hot.tolist() == [2, 0]
+    assert true_classes(np.zeros((2, 5, 3)), np.array([1, 0])) is None
+
+
+def test_times_are_medians_of_runs_in_turn() -> None:
+    calls: list[str] = []
+    first, second = median_seconds(lambda: calls.append("a"), lambda: calls.append("b"), runs=3)
+    assert calls == ["a", "b"] * 3
+    assert first >= 0
+    assert second >= 0
+
+
+def test_labels_are_the_classes_that_their_loss_means() -> None:
+    zeros = np.zeros((3, 1), np.int64)
+    assert true_classes([-1, 1, -1], zeros, losses.Hinge()).ravel().tolist() == [0, 1, 0]  # type: ignore[union-attr]
+    soft = true_classes([0.9, 0.1, 0.6], zeros, losses.BinaryCrossentropy())
+    assert soft is not None
+    assert soft.ravel().tolist() == [1, 0, 1]
+    loss = losses.SparseCategoricalCrossentropy(ignore_class=-1)
+    truth, predicted = counted(np.array([0, -1, 2]), np.array([0, 1, 1]), loss)
+    assert (truth.tolist(), predicted.tolist()) == ([0, 2], [0, 1])

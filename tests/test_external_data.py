@@ -152,6 +152,11 @@ def test_commands_take_such_a_file(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", X)
     seqc("predict", path, tmp_path / "x.npy", "-o", tmp_path / "y.npy")
     np.testing.assert_allclose(np.load(tmp_path / "y.npy"), model.predict(X, verbose=0), rtol=1e-5, atol=1e-6)
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    for file in (path, tmp_path / name):
+        (linked / file.name).symlink_to(file)
+    assert f"{name} beside it ({(tmp_path / name).stat().st_size:,} bytes)" in seqc("inspect", linked / "m.onnx").stdout
     data = bytearray((tmp_path / name).read_bytes())
     data[-1] ^= 1
     (tmp_path / name).write_bytes(data)

@@ -74,7 +74,17 @@ def test_the_end_of_an_epoch_shows_what_callbacks_add_to_its_logs(
     assert "- mine: 7.0000 - learning_rate: 0.0100" in " ".join(capsys.readouterr().out.split())
 
 
-@pytest.mark.parametrize(("verbose", "shown"), [(None, ""), (3, "Epoch 1/2\nEpoch 2/2")])
+def test_logs_may_have_names_that_are_no_texts(capsys: pytest.CaptureFixture[str]) -> None:
+    class Adds(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            logs[3] = 7.0
+
+    history: Any = model().fit(X, Y, verbose=2, callbacks=[Adds()]).history
+    assert history[3] == [7.0]
+    assert "- 3: 7.0000" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(("verbose", "shown"), [(None, ""), (3, "Epoch 1/2\nEpoch 2/2"), (np.False_, ""), (0.0, "")])
 def test_other_levels_of_verbosity_show_what_keras_does(
     verbose: Any, shown: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -87,12 +88,20 @@ def test_no_precision_rounds_up_to_the_end_of_the_interval(dtype: str, interval:
         ("int8", -128, 128),
         ("uint32", 0, 2**32 - 1),
         ("int64", -(2**40), 2**40),
+        ("int64", -(2**63), 2**63 - 1),
     ],
 )
 def test_whole_numbers_of_wide_ranges_are_spread_evenly(dtype: str, minval: int, maxval: int) -> None:
     x = keras.random.randint((20_000,), minval, maxval, dtype=dtype, seed=1).numpy().astype("float64")
     shares, _ = np.histogram(x, bins=8, range=(minval, maxval))
     np.testing.assert_allclose(shares / 20_000, 1 / 8, atol=0.015)
+
+
+def test_an_interval_beyond_a_type_ends_at_its_largest_number() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        drawn = keras.random.uniform((100,), 0, 1e5, dtype="float16", seed=1)
+    assert keras.ops.cast(drawn, "float64").numpy().max() == np.finfo("float16").max
 
 
 def test_numbers_of_successive_steps_are_unrelated() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,6 +71,7 @@ def check_beside(path: Path) -> str | None:
 
 
 def _is_inside(file: Path, path: Path) -> bool:
-    if any("\0" in part for part in file.parts) or file.name in ("", ".", ".."):
+    """Tells by the names alone: a file in its place may be a link, as in caches of what was downloaded."""
+    if any("\0" in part for part in file.parts):
         return False
-    return file.resolve().is_relative_to(path.parent.resolve())
+    return Path(os.path.abspath(file)).is_relative_to(os.path.abspath(path.parent))

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 
 from seqc.cli._by_layer import layer_of
-from seqc.cli._onnx import list_nodes, metadata, opsets, ports, read_model, with_functions_in_place
+from seqc.cli._onnx import captured, list_nodes, metadata, opsets, ports, read_model, with_functions_in_place
 from seqc.cli._output import amount, shape_text
 from seqc.cli._self_check import check_shapes, draw_inputs, open_lengths, vocabularies
 from seqc.errors import DataError
@@ -220,7 +220,7 @@ def _parts(graph: onnx.GraphProto) -> Iterator[Part]:
     for node in graph.node:
         attributes = sorted(a.SerializeToString(deterministic=True) for a in node.attribute)
         said = hashlib.sha256(b"".join(attributes)).hexdigest() if attributes else ""
-        yield _part(node.op_type, said, [*node.input, *_captured(node)], weights, known)
+        yield _part(node.op_type, said, [*node.input, *captured(node)], weights, known)
         own = f"{layer_of(node.name)} {node.op_type}"
         counts[own] += 1
         known |= {y: f"{own} {counts[own]}.{i}" for i, y in enumerate(node.output)}
@@ -241,19 +241,6 @@ def _part(
     return Part(op, said, shapes, types, reads, digest.hexdigest())
 
 
-def _captured(node: onnx.NodeProto) -> list[str]:
-    """Returns what the graphs inside a node read of those around it."""
-    found: dict[str, None] = {}
-    for attribute in node.attribute:
-        for graph in (attribute.g, *attribute.graphs):
-            inside = {x.name for x in graph.input} | {t.name for t in graph.initializer}
-            for each in graph.node:
-                found |= dict.fromkeys(x for x in (*each.input, *_captured(each)) if x and x not in inside)
-                inside |= set(each.output)
-            found |= dict.fromkeys(y.name for y in graph.output if y.name not in inside)
-    return list(found)
-
-
 def _listed(results: Any) -> list[Any]:
     return results if isinstance(results, list) else [results]
 
@@ -271,10 +258,10 @@ def _apart(name: str, a: Any, b: Any) -> Distance:
         return Distance(name, float(np.count_nonzero(a != b)), 0.0, None)
     wide = [np.asarray(x, np.float64) for x in (a, b)]
     same_place = None
-    if a.dtype.kind == "f" and a.ndim > 1 and a.shape[-1] > 1:
+    if a.dtype.kind == "f" and a.ndim > 1 and a.shape[-1] > 1 and a.size:
         same_place = float(np.mean(wide[0].argmax(-1) == wide[1].argmax(-1)))
     with np.errstate(invalid="ignore"):
-        apart = np.abs(wide[0] - wide[1])
+        apart = np.asarray(np.abs(wide[0] - wide[1]))
     apart[(wide[0] == wide[1]) | (np.isnan(wide[0]) & np.isnan(wide[1]))] = 0
     apart[np.isnan(apart)] = np.inf
     return Distance(name, float(np.max(apart, initial=0.0)), float(np.max(np.abs(wide[0]), initial=0.0)), same_place)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import onnx
 
+from seqc.cli._onnx import captured
 from seqc.graph.ir import Array
 
 # Operators that give the same numbers on.
@@ -29,7 +30,7 @@ def integer_inputs(graph: onnx.GraphProto) -> dict[str, Array]:
     weights = {t.name: t for t in graph.initializer}
     readers: dict[str, list[tuple[onnx.NodeProto, int]]] = {}
     for node in graph.node:
-        for place, name in enumerate(node.input):
+        for place, name in enumerate((*node.input, *captured(node))):
             readers.setdefault(name, []).append((node, place))
     found: dict[str, Array] = {}
     for port in graph.input:

@@ -162,6 +162,19 @@ def list_nodes(model: onnx.ModelProto, sizes: Mapping[str, int]) -> list[Node]:
     return nodes
 
 
+def captured(node: onnx.NodeProto) -> list[str]:
+    """Returns what the graphs inside a node read of those around it."""
+    found: dict[str, None] = {}
+    for attribute in node.attribute:
+        for graph in (attribute.g, *attribute.graphs):
+            inside = {x.name for x in graph.input} | {t.name for t in graph.initializer}
+            for each in graph.node:
+                found |= dict.fromkeys(x for x in (*each.input, *captured(each)) if x and x not in inside)
+                inside |= set(each.output)
+            found |= dict.fromkeys(y.name for y in graph.output if y.name not in inside)
+    return list(found)
+
+
 def _constants(graph: onnx.GraphProto) -> dict[str, TensorProto]:
     """Returns the tensors of Constant nodes, which some programs write in the place of initializers."""
     nodes = [node for node in graph.node if node.op_type == "Constant" and node.output]

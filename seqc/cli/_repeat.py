@@ -83,10 +83,15 @@ def _side_by_side(
     shared = [] if held is None else [dict(zip(held.inputs, case.inputs, strict=True)) for case in held.cases]
     drawn = _drawn(theirs, sizes, other)
     checks = [OutputCheck(name) for name in outputs]
+    filled: set[str] = set()
     for feeds in [*shared, *drawn]:
         expected, got = _outputs(theirs, feeds), _outputs(mine, {inputs[name]: x for name, x in feeds.items()})
         checks = [_compared(check, got[outputs[check.name]], expected[check.name], allowed) for check in checks]
-    checks = [c if c.compared or c.wrong else replace(c, wrong="no number of it is finite in both") for c in checks]
+        filled |= {name for name, array in expected.items() if array.size}
+    # One that is empty in both is the same, if there are others.
+    held_against = filled if any(c.compared for c in checks) else set(outputs)
+    lost = "no number of it is finite in both"
+    checks = [c if c.compared or c.wrong or c.name not in held_against else replace(c, wrong=lost) for c in checks]
     kept = f"{len(shared)} inputs of the record and " if shared else ""
     return checks, allowed, f"{kept}{len(drawn)} generated ones"
 
@@ -113,6 +118,8 @@ def _paired(what: str, theirs: Any, mine: Any) -> dict[str, str]:
 
 def verdict(check: OutputCheck) -> str:
     """Returns what there is to say of an output."""
+    if not check.compared and not check.wrong:
+        return "empty in both"
     said = check.wrong or f"largest error {check.error:.3g}, {check.allowed:.3g} allowed"
     share = check.argmax_agreement
     same = "" if share is None else f", largest element at the same place in {share:.1%} of rows"

@@ -49,7 +49,7 @@ def verbosity(verbose: Any) -> int:
         return 0
     if isinstance(verbose, str) and verbose == "auto":
         return 1
-    if isinstance(verbose, int | np.integer):
+    if isinstance(verbose, int | np.integer) or (not isinstance(verbose, str) and verbose in (0, 1, 2)):
         return int(verbose)
     raise ConfigError(f'verbose must be 0 (silent), 1 (progress bar), 2 (a line per epoch) or "auto"; got {verbose!r}.')
 

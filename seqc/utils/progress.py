@@ -125,7 +125,7 @@ class Progress:
 
 
 def _shown(logs: dict[str, Any]) -> list[str]:
-    return [f"{label(name)}: {_number(value)}" for name, value in logs.items()]
+    return [f"{label(str(name))}: {_number(value)}" for name, value in logs.items()]
 
 
 def _clock(seconds: float) -> str:
