@@ -93,7 +93,7 @@ def test_a_file_of_any_number_of_samples_is_scored(
     scaled: Callable[[int | str], bytes], tmp_path: Path, rows: int | str, count: int
 ) -> None:
     source, target = tmp_path / "in.npz", tmp_path / "out.npy"
-    np.savez(source, **{**FEEDS, "x": X[:count]})
+    np.savez(source, scale=SCALE, table=TABLE, x=X[:count])
     assert score(seqc_runtime.load(scaled(rows), device="cpu"), source, target) == count
     y = np.load(target)
     assert y.shape == (count, 3)
