@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from seqc_runtime.batches import find_batch
 from seqc_runtime.errors import RuntimeInputError
 from seqc_runtime.inputs import Array, Sizes, is_empty
 from seqc_runtime.tensors import TensorInfo, format_shape
@@ -99,7 +100,8 @@ def empty_outputs(
                 f"{_what_is_empty(feeds)} holds no elements, and what output {info.name!r}, a {info}, would be is not "
                 "known: pass at least one sample"
             )
-    shapes = [_empty_shape(info, feeds, sizes, inputs) for info in outputs]
+    rows = _batch_size(feeds, inputs, outputs)
+    shapes = [_empty_shape(info, feeds, sizes, rows) for info in outputs]
     for info, shape in zip(outputs, shapes, strict=True):
         if math.prod(shape):
             raise RuntimeInputError(
@@ -112,16 +114,14 @@ def empty_outputs(
         raise RuntimeInputError(f"an output would have a shape that NumPy cannot hold: {error}") from error
 
 
-def _empty_shape(
-    info: TensorInfo, feeds: Mapping[str, Array], sizes: Sizes, inputs: tuple[TensorInfo, ...]
-) -> tuple[int, ...]:
+def _empty_shape(info: TensorInfo, feeds: Mapping[str, Array], sizes: Sizes, rows: int | None) -> tuple[int, ...]:
     shape: list[int] = []
     for number, axis in enumerate(info.shape):
         if isinstance(axis, int):
             shape.append(axis)
         elif axis in sizes:
             shape.append(sizes[axis])
-        elif number == 0 and _batch_size(feeds, inputs) == 0:
+        elif number == 0 and rows == 0:
             shape.append(0)
         else:
             raise RuntimeInputError(
@@ -136,7 +136,9 @@ def _what_is_empty(feeds: Mapping[str, Array]) -> str:
     return f"input {name!r} {format_shape(value.shape) if isinstance(value, np.ndarray) else 'of arrays'}"
 
 
-def _batch_size(feeds: Mapping[str, Array], inputs: tuple[TensorInfo, ...]) -> int | None:
-    """Rows along the batch axis, the first input's axis 0; None when that is not symbolic."""
-    first = inputs[0]
-    return feeds[first.name].shape[0] if first.shape and isinstance(first.shape[0], str) else None
+def _batch_size(
+    feeds: Mapping[str, Array], inputs: tuple[TensorInfo, ...], outputs: tuple[TensorInfo, ...]
+) -> int | None:
+    """Rows along the batch axis; None when that is not symbolic."""
+    batch = find_batch(inputs, outputs)
+    return None if batch is None or isinstance(batch.size, int) else feeds[batch.inputs[0]].shape[0]

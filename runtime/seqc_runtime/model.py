@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex
 
-from seqc_runtime.batches import check_batch_size, check_dynamic, check_rows, check_whole, cut_open, run_in_chunks
+from seqc_runtime.batches import (
+    Batch,
+    check_batch_size,
+    check_dynamic,
+    check_rows,
+    check_whole,
+    cut_open,
+    find_batch,
+    rows_of,
+    run_in_chunks,
+)
 from seqc_runtime.empties import blanks_of, empty_outputs, is_deadly, refuse_wordless
 from seqc_runtime.errors import (
     RuntimeArgumentError,
@@ -160,6 +170,11 @@ class Model:
         """The declared outputs, in order."""
         return self._outputs
 
+    @cached_property
+    def batch(self) -> Batch | None:
+        """The axis of samples, as far as the file tells: see `find_batch`."""
+        return find_batch(self._inputs, self._outputs)
+
     @property
     def device(self) -> Device:
         """Where the model runs: "cpu" or "cuda"."""
@@ -208,7 +223,7 @@ class Model:
         Raises RuntimeInputError (RuntimeInputTypeError for dtypes), RuntimeExecutionError.
         """
         step = None if batch_size is None else check_batch_size(batch_size)
-        if step is not None and self._inputs and self._inputs[0].shape[:1] == (step,):
+        if step is not None and self.batch is not None and self.batch.size == step:
             return self._given(self._in_whole_batches(x, step), named)
         feeds, sizes = bind(x, self._inputs)
         runner = self._holder.get()
@@ -222,8 +237,7 @@ class Model:
         """The results of a file that fixes its batch at `step` rows."""
         inputs, outputs = cut_open(step, self._inputs), cut_open(step, self._outputs)
         feeds, _ = bind(x, inputs)
-        check_dynamic(inputs, outputs)
-        check_whole(len(feeds[inputs[0].name]), step)
+        check_whole(rows_of(feeds, check_dynamic(inputs, outputs)), step)
         runner = self._holder.get()
         return run_in_chunks(feeds, step, inputs, outputs, lambda chunk: self._run(runner, chunk))
 

@@ -122,18 +122,18 @@ class Predictor:
         wide = [name for name, values in batch.items() if values.ndim > 1 or _holds_arrays(values)]
         parts = lay_out(self._model.inputs, list(batch), self._columns, wide)
         feeds = {part.info.name: _assemble(part, batch) for part in parts}
-        outputs = dict(zip([info.name for info in self._model.outputs], self.run(feeds), strict=True))
+        samples = self._model.batch
+        rows = len(feeds[self._model.inputs[0].name if samples is None else samples.inputs[0]])
+        outputs = {info.name: result for info, result in check_rows(self.run(feeds), self._model.outputs, rows)}
         missing = [name for name in self._keep if name not in batch]
         if missing:
             raise RuntimeArgumentError(f"keep: there is no column {missing[0]!r}; there is {', '.join(batch)}")
         return {**{name: batch[name] for name in self._keep}, **outputs}
 
-    def run(self, feeds: Mapping[str, Array]) -> list[Array]:
-        """The outputs for the inputs of a chunk, one row for each sample."""
+    def run(self, feeds: Mapping[str, Array]) -> list[Any]:
+        """The outputs for the inputs of a chunk, in order."""
         results = self._model.predict(feeds)
-        results = results if isinstance(results, list) else [results]
-        rows = len(feeds[self._model.inputs[0].name])
-        return [result for _, result in check_rows(results, self._model.outputs, rows)]
+        return results if isinstance(results, list) else [results]
 
 
 def predict(

@@ -14,13 +14,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from seqc_runtime.batches import check_batch_size
+from seqc_runtime.batches import Batch, check_batch_size
 from seqc_runtime.errors import RuntimeArgumentError, RuntimeInputError
 from seqc_runtime.files.columns import Choice, check_rows
 from seqc_runtime.files.places import check_target, naming, replacing
 from seqc_runtime.inputs import Array
 from seqc_runtime.model import Model
-from seqc_runtime.tensors import TensorInfo
+from seqc_runtime.tensors import UNNAMED, TensorInfo
 
 STANDARD = "-"
 KINDS = (".csv", ".npy", ".npz", ".parquet")
@@ -92,15 +92,16 @@ def score(
     _check_names(source, target)
     if not model.inputs:
         raise RuntimeInputError("the model has no inputs, so there are no samples to run it on")
-    step, fixed = _step(model, batch_size), _fixed(model)
+    batch = model.batch or Batch(UNNAMED, (model.inputs[0].name,))
+    step, fixed = _step(model, batch, batch_size), batch.size if isinstance(batch.size, int) else 0
     run = engine or partial(_run_here, model)
     done = 0
-    with _open_reader(source, model.inputs, reading or Reading()) as reader, _open_writer(target) as writer:
+    with _open_reader(source, model.inputs, batch, reading or Reading()) as reader, _open_writer(target) as writer:
         counts: list[int] = []
-        with contextlib.closing(run(_counted(reader.chunks(step), model.inputs, counts, fixed or 0))) as running:
+        with contextlib.closing(run(_counted(reader.chunks(step), batch, counts, fixed))) as running:
             for results in running:
                 count = counts.pop(0)
-                made = check_rows(results, model.outputs, max(count, fixed or 0))
+                made = check_rows(results, model.outputs, max(count, fixed))
                 rows = [(info, result[:count]) for info, result in made]
                 with naming(Path(target)):
                     writer.write(rows)
@@ -116,28 +117,31 @@ def _run_here(model: Model, chunks: Iterator[Feeds]) -> Generator[list[Array]]:
         yield results if isinstance(results, list) else [results]
 
 
-def _counted(chunks: Iterator[Feeds], infos: Sequence[TensorInfo], counts: list[int], least: int) -> Iterator[Feeds]:
+def _counted(chunks: Iterator[Feeds], batch: Batch, counts: list[int], least: int) -> Iterator[Feeds]:
     """The chunks, with their samples counted. least: how many samples each is filled up to, with its last."""
     for feeds in chunks:
-        count = len(feeds[infos[0].name])
+        count = len(feeds[batch.inputs[0]])
         counts.append(count)
-        if 0 < count < least:
-            feeds = {name: array[np.minimum(np.arange(least), count - 1)] for name, array in feeds.items()}
-        yield feeds
+        yield {name: _filled(array, least) if name in batch.inputs else array for name, array in feeds.items()}
 
 
-def _fixed(model: Model) -> int | None:
-    """How many samples the model runs on at a time; None for any number."""
-    first = model.inputs[0]
-    return first.shape[0] if first.shape and isinstance(first.shape[0], int) else None
+def _filled(array: Array, least: int) -> Array:
+    """An array of samples with its last as often more as it takes; of none, with some made up."""
+    count = len(array)
+    if count >= least:
+        return array
+    if not count:
+        return np.full((least, *array.shape[1:]), "0" if array.dtype.kind in "OU" else 0, array.dtype)
+    return array[np.minimum(np.arange(least), count - 1)]
 
 
-def _step(model: Model, batch_size: int | None) -> int:
-    first, fixed = model.inputs[0], _fixed(model)
+def _step(model: Model, batch: Batch, batch_size: int | None) -> int:
+    fixed = batch.size if isinstance(batch.size, int) else None
     if batch_size is None:
         return fixed or BATCH_SIZE
     step = check_batch_size(batch_size)
     if fixed is not None and step != fixed:
+        first = next(info for info in model.inputs if info.name == batch.inputs[0])
         raise RuntimeArgumentError(
             f"--batch-size {step}: input {first.name!r} is {first}, so the model runs on {fixed} samples at a time"
         )
@@ -161,14 +165,14 @@ def _check_names(source: str, target: str) -> None:
 
 
 @contextlib.contextmanager
-def _open_reader(source: str, infos: Sequence[TensorInfo], reading: Reading) -> Iterator[Reader]:
+def _open_reader(source: str, infos: Sequence[TensorInfo], batch: Batch, reading: Reading) -> Iterator[Reader]:
     path, kind = Path(source), Path(source).suffix.lower()
     if kind in (".npy", ".npz"):
         from seqc_runtime.files.arrays import open_npy, open_npz
 
         if reading != Reading():
             raise RuntimeArgumentError(f"--columns, --header and --missing are for tables; {source!r} holds arrays")
-        with (open_npy if kind == ".npy" else open_npz)(path, infos) as arrays:
+        with (open_npy if kind == ".npy" else open_npz)(path, infos, batch.inputs) as arrays:
             yield arrays
     elif kind == ".parquet":
         from seqc_runtime.files.parquet import open_parquet

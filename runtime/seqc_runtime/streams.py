@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from seqc_runtime.batches import batched_names, check_dynamic
+from seqc_runtime.batches import Batch, check_dynamic, rows_of
 from seqc_runtime.errors import RuntimeInputError
 from seqc_runtime.inputs import as_array, match
 from seqc_runtime.tensors import TensorInfo, format_shape
@@ -19,27 +19,26 @@ def chunks(x: object, step: int, inputs: tuple[TensorInfo, ...], outputs: tuple[
 
     x: what `Model.predict_iter` takes. Raises RuntimeInputError, at once for what can be told without reading.
     """
-    check_dynamic(inputs, outputs)
+    batch = check_dynamic(inputs, outputs)
     if _is_array(x) or isinstance(x, Mapping | list | tuple):
-        return _sliced(_columns(x, inputs), step, inputs)
+        return _sliced(_columns(x, inputs, batch), step, inputs, batch)
     if not isinstance(x, Iterable) or isinstance(x, str | bytes):
         raise RuntimeInputError(
             f"predict_iter needs an array, or something with a shape that can be sliced, or an iterable of arrays, "
             f"lists or dicts; got {type(x).__name__}"
         )
-    return _each(x, step, inputs)
+    return _each(x, step, inputs, batch)
 
 
 def _is_array(x: object) -> bool:
     return hasattr(x, "shape") and hasattr(x, "__getitem__")
 
 
-def _columns(x: object, inputs: tuple[TensorInfo, ...]) -> dict[str, Any]:
+def _columns(x: object, inputs: tuple[TensorInfo, ...], batch: Batch) -> dict[str, Any]:
     """By name: what can be sliced for the inputs that have rows, and what came for the others."""
-    batch = inputs[0].shape[0]
     found: dict[str, Any] = {}
     for info, value in zip(inputs, match(x, inputs), strict=True):
-        if not info.shape or info.shape[0] != batch:
+        if info.name not in batch.inputs:
             found[info.name] = value
             continue
         column: Any = value if _is_array(value) else as_array(value, info)
@@ -49,20 +48,12 @@ def _columns(x: object, inputs: tuple[TensorInfo, ...]) -> dict[str, Any]:
     return found
 
 
-def _sliced(columns: dict[str, Any], step: int, inputs: tuple[TensorInfo, ...]) -> Iterator[Chunk]:
-    total = int(columns[inputs[0].name].shape[0])
-    cut = batched_names(columns, total, inputs)
-    for name in cut:
-        if columns[name].shape[0] != total:
-            raise RuntimeInputError(
-                f"input {name!r} has {columns[name].shape[0]} rows, but input {inputs[0].name!r} has {total}: "
-                "every input needs as many"
-            )
-    return _slices(columns, cut, step, total, inputs)
+def _sliced(columns: dict[str, Any], step: int, inputs: tuple[TensorInfo, ...], batch: Batch) -> Iterator[Chunk]:
+    return _slices(columns, batch.inputs, step, rows_of(columns, batch), inputs)
 
 
 def _slices(
-    columns: dict[str, Any], cut: set[str], step: int, total: int, inputs: tuple[TensorInfo, ...]
+    columns: dict[str, Any], cut: tuple[str, ...], step: int, total: int, inputs: tuple[TensorInfo, ...]
 ) -> Iterator[Chunk]:
     whole = {info.name: _whole(info, columns[info.name]) for info in inputs if info.name not in cut}
     for start in range(0, max(total, 1), step):
@@ -96,7 +87,7 @@ def _read(info: TensorInfo, column: Any, rows: slice) -> Any:
     return part
 
 
-def _each(items: Iterable[object], step: int, inputs: tuple[TensorInfo, ...]) -> Iterator[Chunk]:
+def _each(items: Iterable[object], step: int, inputs: tuple[TensorInfo, ...], batch: Batch) -> Iterator[Chunk]:
     for item in items:
-        for chunk, count, _ in _sliced(_columns(item, inputs), step, inputs):
+        for chunk, count, _ in _sliced(_columns(item, inputs, batch), step, inputs, batch):
             yield chunk, count, None

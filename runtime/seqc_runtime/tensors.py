@@ -12,6 +12,8 @@ import numpy as np
 from seqc_runtime.errors import RuntimeModelError, printable
 
 UNNAMED = "?"
+# What exporters write for an axis they know nothing of; two such axes have nothing to do with each other.
+_NO_NAMES = frozenset({"", "?", "-1", "*", "none", "unk", "unknown"})
 
 # ONNX's element types, as onnxruntime writes them, by which of NumPy's hold them.
 _NUMPY_NAMES = {
@@ -43,7 +45,7 @@ class TensorInfo:
 
     name: its ONNX name. dtype: NumPy's name of its dtype ("str" for text, which predict returns as object arrays).
     shape: an int for a fixed axis, a name for a symbolic one; axes of the same name have the same size, except
-    "?", the name given to every axis the file leaves unnamed.
+    "?", the name given to every axis that the file leaves unnamed, or gives a name that only says so.
     kind: "tensor" is an array, "sequence" a list of arrays, "map" a dict, "optional" one of them or None. All but
     tensors have no declared shape, and `dtype` is that of the innermost values.
     """
@@ -91,4 +93,4 @@ def read_info(argument: Any, role: str) -> TensorInfo:
 def _axis(size: int | str | None) -> int | str:
     if isinstance(size, int) and size >= 0:
         return size
-    return size if isinstance(size, str) and size else UNNAMED
+    return size if isinstance(size, str) and size.lower() not in _NO_NAMES else UNNAMED

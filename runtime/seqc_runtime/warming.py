@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from seqc_runtime.batches import find_batch
 from seqc_runtime.errors import RuntimeExecutionError, RuntimeInputError, RuntimeStoppedError
 from seqc_runtime.tensors import TensorInfo
 
@@ -40,16 +41,12 @@ def warm_up(inputs: tuple[TensorInfo, ...], rows: int, run: Callable[[dict[str, 
 
 
 def _has_free_axes(inputs: tuple[TensorInfo, ...]) -> bool:
-    batch = _batch_axis(inputs)
+    batch = find_batch(inputs, ())
     return any(
-        isinstance(axis, str) and not (number == 0 and axis == batch)
+        isinstance(axis, str) and not (number == 0 and batch is not None and info.name in batch.inputs)
         for info in inputs
         for number, axis in enumerate(info.shape)
     )
-
-
-def _batch_axis(inputs: tuple[TensorInfo, ...]) -> int | str | None:
-    return inputs[0].shape[0] if inputs and inputs[0].shape else None
 
 
 def _made_up(info: TensorInfo, rows: int, size: int, inputs: tuple[TensorInfo, ...]) -> Any:
@@ -57,9 +54,10 @@ def _made_up(info: TensorInfo, rows: int, size: int, inputs: tuple[TensorInfo, .
         return None
     if info.kind != "tensor":
         return [np.full((size,), _zero(info), info.numpy_dtype)]
-    batch = _batch_axis(inputs)
+    batch = find_batch(inputs, ())
+    batched = batch is not None and info.name in batch.inputs
     shape = tuple(
-        axis if isinstance(axis, int) else rows if number == 0 and axis == batch else size
+        axis if isinstance(axis, int) else rows if number == 0 and batched else size
         for number, axis in enumerate(info.shape)
     )
     if math.prod(shape) * info.numpy_dtype.itemsize > _MOST_BYTES:

@@ -191,7 +191,7 @@ def test_unnamed_batch_axes_must_agree_before_they_are_cut(make: Callable[..., b
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 2]) for name in "ab"],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 2])],
     )
-    with pytest.raises(RuntimeInputError, match="every input to have 4 rows, as 'a' has; 'b' has 1"):
+    with pytest.raises(RuntimeInputError, match="input 'b' has 1 rows, but input 'a' has 4"):
         seqc_runtime.load(data, device="cpu").predict([np.ones((4, 2)), np.ones((1, 2))], batch_size=2)
 
 

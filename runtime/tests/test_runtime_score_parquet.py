@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 import seqc_runtime
 from seqc_runtime.score import Reading, score
@@ -166,3 +166,20 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     assert ended.returncode == 0, ended.stderr
     assert int(ended.stdout) < 32 * 1024
     assert np.load(tmp_path / "y.npy", mmap_mode="r").shape == (4_000_000, 3)
+
+
+@pytest.mark.parametrize("permutation", [None, [1, 0], [0, 1]])
+@pytest.mark.parametrize("missing", [None, 0.0])
+def test_tensors_of_arrow_have_their_shape(
+    make: Build, tmp_path: Path, permutation: list[int] | None, missing: float | None
+) -> None:
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *shape]) for name, shape in SHAPES.items()]
+    model = make([helper.make_node("Transpose", ["x"], ["y"], perm=[0, 2, 1])], ends[:1], ends[1:])
+    kind = pa.fixed_shape_tensor(pa.float32(), [2, 3] if permutation != [1, 0] else [3, 2], permutation=permutation)
+    values = np.arange(24, dtype=np.float32).reshape(4, 6)
+    column = pa.ExtensionArray.from_storage(kind, pa.FixedSizeListArray.from_arrays(values.reshape(-1), 6))
+    found = scored(model, pa.table({"x": column}), tmp_path, missing=missing)
+    assert np.array_equal(np.array(found), column.to_numpy_ndarray().swapaxes(1, 2))
+
+
+SHAPES = {"x": (2, 3), "y": (3, 2)}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 pytest.importorskip("orjson", reason="the server speaks JSON with orjson")
 
@@ -53,6 +53,15 @@ def test_json_in_every_natural_form(serve: Serve, gemm: bytes, gemm_reference: R
         assert answer.status == 200, answer.content
         assert np.allclose(answer.json()["outputs"]["y"], gemm_reference(X), atol=1e-6)
     assert np.allclose(client.post(path, json=rows[0]).json()["outputs"]["y"], gemm_reference(X[:1])[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("one", [[], [1]])
+def test_a_record_of_numbers_is_one_sample(serve: Serve, make: Callable[..., bytes], one: list[int]) -> None:
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *one]) for name in "aby"]
+    client = serve(make([helper.make_node("Sub", ["a", "b"], ["y"])], ends[:2], ends[2:]))
+    assert np.ravel(client.post("/predict", json={"a": 5, "b": 2}).json()["outputs"]["y"]) == [3]
+    assert np.ravel(client.post("/predict", json=[{"a": 5, "b": 2}]).json()["outputs"]["y"]) == [3]
+    assert np.ravel(client.post("/predict", json={"a": [5, 1], "b": [2, 2]}).json()["outputs"]["y"]).tolist() == [3, -1]
 
 
 def test_classes_are_called_by_their_names(serve: Serve, gemm: bytes, gemm_reference: Reference) -> None:
@@ -172,6 +181,15 @@ def test_images_fit_the_layouts_of_models(
     result = np.array(answer.json()["outputs"]["y"])
     assert result.shape == expected
     assert np.all(result == 255)  # what cannot be seen is white
+
+
+def test_an_image_for_a_file_that_takes_several_at_a_time_is_refused(serve: Serve, relu: Callable[..., bytes]) -> None:
+    image_module = pytest.importorskip("PIL.Image", reason="images are read with pillow")
+    file = io.BytesIO()
+    image_module.new("L", (6, 4), 128).save(file, "PNG")
+    answer = send(serve(relu([2, 4, 6, 1], [2, 4, 6, 1])), file.getvalue(), "image/png")
+    assert answer.status == 400
+    assert "shape needs to fit FP32[2, 4, 6, 1]; got [1, 4, 6, 1]" in answer.json()["error"]
 
 
 def test_a_request_that_is_refused_is_counted_under_either_path(serve: Serve, identity: Callable[..., bytes]) -> None:

@@ -18,7 +18,7 @@ from numpy.lib import format as npy
 
 from seqc_runtime.errors import RuntimeInputError
 from seqc_runtime.inputs import Array
-from seqc_runtime.tensors import UNNAMED, TensorInfo
+from seqc_runtime.tensors import TensorInfo
 
 # What zipfile raises for archives that are damaged, encrypted, or packed in ways it does not know.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError)
@@ -27,20 +27,18 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError)
 class ArrayReader:
     """Samples along axis 0 of arrays, one for each input.
 
-    name: of the file, for errors. arrays: by input; what can be sliced. Those without the batch axis go whole with
-    every chunk.
+    name: of the file, for errors. batched: the inputs that have the batch axis; the others go whole with every chunk.
+    arrays: by input; what can be sliced.
     """
 
-    def __init__(self, name: str, infos: Sequence[TensorInfo], arrays: Mapping[str, ArrayStream]) -> None:
+    def __init__(self, name: str, batched: Sequence[str], arrays: Mapping[str, ArrayStream]) -> None:
         self._name = name
         self._arrays = arrays
-        first = infos[0]
-        batch = first.shape[0] if first.shape else UNNAMED
-        self._batched = {info.name for info in infos if info is first or (info.shape and info.shape[0] == batch)}
+        self._batched = batched
         sizes = {name: _samples(arrays[name].shape, name) for name in arrays if name in self._batched}
         if len(set(sizes.values())) > 1:
             raise RuntimeInputError(f"{name}: arrays need the same number of samples; got {sizes}")
-        self._rows = sizes[first.name]
+        self._rows = sizes[batched[0]]
 
     def expected(self, done: int) -> int:
         """How many samples there are."""
@@ -125,8 +123,8 @@ class ArrayStream:
 
 
 @contextlib.contextmanager
-def open_npy(path: Path, infos: Sequence[TensorInfo]) -> Iterator[ArrayReader]:
-    """Samples of a model's only input."""
+def open_npy(path: Path, infos: Sequence[TensorInfo], batched: Sequence[str]) -> Iterator[ArrayReader]:
+    """Samples of a model's only input. batched: the inputs that have the batch axis."""
     if len(infos) != 1:
         names = ", ".join(repr(info.name) for info in infos)
         raise RuntimeInputError(
@@ -135,12 +133,15 @@ def open_npy(path: Path, infos: Sequence[TensorInfo]) -> Iterator[ArrayReader]:
         )
     with open(path, "rb") as stream:
         size = os.fstat(stream.fileno()).st_size
-        yield ArrayReader(str(path), infos, {infos[0].name: ArrayStream(stream, str(path), size)})
+        yield ArrayReader(str(path), batched, {infos[0].name: ArrayStream(stream, str(path), size)})
 
 
 @contextlib.contextmanager
-def open_npz(path: Path, infos: Sequence[TensorInfo]) -> Iterator[ArrayReader]:
-    """Samples of inputs by name; the only array of a file may have any name when there is one input."""
+def open_npz(path: Path, infos: Sequence[TensorInfo], batched: Sequence[str]) -> Iterator[ArrayReader]:
+    """Samples of inputs by name; the only array of a file may have any name when there is one input.
+
+    batched: the inputs that have the batch axis.
+    """
     with contextlib.ExitStack() as stack:
         try:
             archive = stack.enter_context(zipfile.ZipFile(path))
@@ -165,7 +166,7 @@ def open_npz(path: Path, infos: Sequence[TensorInfo]) -> Iterator[ArrayReader]:
             except _DAMAGE as error:
                 raise RuntimeInputError(f"{path}: {member} cannot be read: {error}") from error
             streams[name] = ArrayStream(stream, f"{path}: {member}", about.file_size)
-        yield ArrayReader(str(path), infos, streams)
+        yield ArrayReader(str(path), batched, streams)
 
 
 class NpyWriter:

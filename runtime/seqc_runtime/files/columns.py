@@ -6,12 +6,13 @@ import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from seqc_runtime.errors import RuntimeArgumentError, RuntimeInputError
 from seqc_runtime.inputs import Array, cast
-from seqc_runtime.tensors import TensorInfo, format_shape
+from seqc_runtime.tensors import UNNAMED, TensorInfo, format_shape
 
 # By input: the names of its columns, in order. A sequence alone is for a model with one input.
 Choice = Mapping[str, Sequence[str]] | Sequence[str]
@@ -60,10 +61,17 @@ def lay_out(
     parts = []
     for info in infos:
         columns = chosen.get(info.name)
-        found = _find(info, names, len(infos) == 1, wide) if columns is None else _known(info, columns, names)
+        own = names if len(infos) == 1 else [name for name in names if _owner(name, infos) in (info, None)]
+        found = _find(info, own, len(infos) == 1, wide) if columns is None else _known(info, columns, names)
         _check_once(info, found, names)
         parts.append(_part(info, found, wide, names))
     return tuple(parts)
+
+
+def _owner(column: str, infos: Sequence[TensorInfo]) -> TensorInfo | None:
+    """The input that a column is called after, with numbers or without: of x and x_1, x_1_0 is the second's."""
+    called = [info for info in infos if column == info.name or numbers_of(column, info.name) is not None]
+    return max(called, key=lambda info: len(info.name), default=None)
 
 
 def _by_input(infos: Sequence[TensorInfo], choice: Choice | None) -> Mapping[str, Sequence[str]]:
@@ -195,15 +203,38 @@ def flat(result: Array) -> Array:
     return result.reshape(len(result), math.prod(result.shape[1:]))
 
 
-def check_rows(results: Sequence[Array], infos: Sequence[TensorInfo], rows: int) -> Iterator[tuple[TensorInfo, Array]]:
-    """The outputs with what they are declared as, once each is known to have one row per sample."""
-    for info, result in zip(infos, results, strict=True):
+def check_rows(results: Sequence[Any], infos: Sequence[TensorInfo], rows: int) -> Iterator[tuple[TensorInfo, Array]]:
+    """The outputs with what they are declared as, once each is known to have one row per sample.
+
+    A dict for each sample (a classifier's, with a probability by class) is an output for each of its keys.
+    """
+    for declared, given in zip(infos, results, strict=True):
+        if declared.kind == "sequence of maps":
+            yield from _by_key(declared, given, rows)
+            continue
+        if declared.kind != "tensor":
+            raise RuntimeInputError(
+                f"output {declared.name!r} is a {declared}: a file of results needs an array with a row for each sample"
+            )
+        info, result = declared, given
         if result.shape[:1] != (rows,):
             raise RuntimeInputError(
                 f"output {info.name!r} has shape {format_shape(result.shape)} for {rows} samples: a file of results "
                 "needs one row for each sample"
             )
         yield info, result
+
+
+def _by_key(info: TensorInfo, dicts: Sequence[Mapping[Any, Any]], rows: int) -> Iterator[tuple[TensorInfo, Array]]:
+    keys = list(dicts[0]) if dicts else []
+    if len(dicts) != rows or any(list(one) != keys for one in dicts):
+        raise RuntimeInputError(
+            f"output {info.name!r} has {len(dicts)} dicts for {rows} samples: a file of results needs one for each "
+            "sample, all with the same keys"
+        )
+    for key in keys:
+        column = TensorInfo(f"{info.name}_{key}", info.dtype, (UNNAMED,))
+        yield column, np.array([one[key] for one in dicts], column.numpy_dtype)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -95,11 +95,12 @@ class ParquetReader:
             self._refuse_missing(column, name, at, shape)
             shape.append(self._width(column, name))
             column = column.flatten()
+        kind = pieces[0].type
         if self._fill is not None and info.dtype != "str":
-            return self._filled(column, info, self._fill).reshape(shape)
+            return _in_shape(self._filled(column, info, self._fill).reshape(shape), kind)
         self._refuse_missing(column, name, at, shape, "" if info.dtype == "str" else ADVICE)
         values: Array = column.to_numpy(zero_copy_only=False)
-        return values.reshape(shape)
+        return _in_shape(values.reshape(shape), kind)
 
     def _filled(self, column: Any, info: TensorInfo, fill: float) -> Array:
         """The values as what the input takes, which the fill need not be in the column's own type."""
@@ -152,6 +153,14 @@ def _as_value(fill: float, info: TensorInfo) -> Array:
 
 def _is_nested(kind: Any) -> bool:
     return bool(import_pyarrow().types.is_nested(getattr(kind, "storage_type", kind)))
+
+
+def _in_shape(values: Array, kind: Any) -> Array:
+    """Rows of values, in the shape that Arrow's type for tensors of one shape gives each."""
+    if getattr(kind, "extension_name", None) != "arrow.fixed_shape_tensor":
+        return values
+    tensors = values.reshape(len(values), *kind.shape)
+    return tensors if kind.permutation is None else tensors.transpose(0, *(1 + axis for axis in kind.permutation))
 
 
 def _storage(column: Any) -> Any:

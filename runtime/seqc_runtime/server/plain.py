@@ -174,7 +174,9 @@ def _image(servable: Servable, body: Buffer, head: Head, limits: Limits) -> Foun
     options = dict(parse_qsl(head.query))
     scale = options.get("scale", servable.model.metadata.get("image_scale", "1"))
     layout = servable.model.metadata.get("seqc.input_layout")
-    return {declared.name: read_picture(body, declared, scale, layout, limits)}, True
+    array = read_picture(body, declared, scale, layout, limits)
+    check_shape(declared, list(array.shape), limits)
+    return {declared.name: array}, True
 
 
 _READERS: dict[str, Callable[[Servable, Buffer, Head, Limits], Found]] = {

@@ -58,7 +58,7 @@ def fit(declared: Declared, shape: list[int], rows: bool = False) -> tuple[list[
     rest = [size for size in wanted[1:] if isinstance(size, int)]
     if len(rest) == len(wanted) - 1 >= 0:
         one = math.prod(rest)
-        if not rows and shape == [one] and _fits([1, *rest], wanted):
+        if not rows and (shape == [one] or (not shape and one == 1)) and _fits([1, *rest], wanted):
             return [1, *rest], True
         flat = (len(shape) == 2 and shape[1] == one) or (len(shape) == 1 and one == 1)
         if flat and _fits([shape[0], *rest], wanted):
