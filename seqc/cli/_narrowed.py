@@ -12,8 +12,8 @@ class Narrowed:
     """A loaded file as far as it can stand beside another: what is open in both is open.
 
     Attributes:
-        inputs, outputs: as the file declares them, with the sizes that the other fixes. fixed: those, by names of axes.
-        predict: runs the file.
+        inputs, outputs: as the file declares them, with the sizes that the other fixes. fixed: sizes of axes that one of
+        the two leaves open, by their names. predict: runs the file.
     """
 
     inputs: Sequence[Any]
@@ -35,7 +35,8 @@ def narrowed(model: Any, others: Mapping[str, Any]) -> Narrowed:
     pairs = [(info, others[info.name]) for info in (*model.inputs, *model.outputs) if info.name in others]
     axes = [pair for info, other in pairs for pair in zip(info.shape, other.shape, strict=False)]
     # An axis of one name has one size; those without a name have nothing to do with each other.
-    fixed = {name: size for name, size in axes if isinstance(name, str) and name != "?" and isinstance(size, int)}
+    either = [*axes, *((other, axis) for axis, other in axes)]
+    fixed = {name: size for name, size in either if isinstance(name, str) and name != "?" and isinstance(size, int)}
 
     def sized(info: Any) -> Any:
         theirs = others[info.name].shape if info.name in others else info.shape
