@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -169,3 +170,75 @@ def test_of_an_output_without_rows_no_share_of_them_is_said(tmp_path: Path, recw
     code, said = run("diff", path, path)
     assert (code, said["distances"][0]["argmax_agreement"]) == (0, None)
     assert not [w for w in recwarn if issubclass(w.category, RuntimeWarning)]
+
+
+# -- files that fix what others leave open ----------------------------------------------------------------------------
+
+# Rows and steps of the sequences: None is open.
+SIZES = {"open": (None, None), "steps": (None, 6), "rows": (4, None), "both": (4, 6)}
+
+
+@pytest.fixture(scope="module")
+def sequences(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with files of one model of sequences, which fix other sizes each, and one with other weights."""
+    folder = tmp_path_factory.mktemp("sequences")
+    weights: Any = None
+    for name, (rows, steps) in SIZES.items():
+        model = keras.Sequential([keras.Input((steps, 3), batch_size=rows), layers.GRU(4), layers.Dense(2)])
+        weights = weights or model.get_weights()
+        model.set_weights(weights)
+        model.export(folder / f"{name}.onnx", verbose=False)
+    model.set_weights([w * 1.01 for w in weights])
+    model.export(folder / "other.onnx", record=False)
+    return folder
+
+
+@pytest.mark.parametrize("first", SIZES)
+@pytest.mark.parametrize("second", SIZES)
+def test_a_file_of_fixed_sizes_is_the_open_one(sequences: Path, first: str, second: str) -> None:
+    a, b = (str(sequences / f"{name}.onnx") for name in (first, second))
+    code, told = run("verify", a, "--against", b)
+    assert code == 0, told
+    assert all(output["error"] < 1e-5 and output["compared"] for output in told["outputs"])
+    assert run("verify", str(sequences / "other.onnx"), "--against", b)[0] == 1
+    apart = run("diff", a, b)[1]["distances"]
+    assert [one["largest"] < 1e-5 for one in apart] == [True]
+
+
+def test_a_size_that_is_given_for_the_batch_is_taken(sequences: Path) -> None:
+    path = str(sequences / "open.onnx")
+    compared = []
+    for rows in (3, 11):
+        told = run("verify", path, "--against", str(sequences / "other.onnx"), "--size", "batch=4", "--budget", "1")[1]
+        assert told["passed"]
+        twin = str(sequences / "steps.onnx")
+        compared.append(run("verify", twin, "--against", path, "--size", f"batch={rows}")[1]["outputs"][0]["compared"])
+    assert compared[1] - compared[0] == (11 - 3) * 2
+
+
+def test_axes_of_one_name_have_one_size() -> None:
+    from seqc.cli._narrowed import fits, narrowed
+    from seqc_runtime.tensors import TensorInfo
+
+    def file(**shapes: tuple[int | str, ...]) -> SimpleNamespace:
+        infos = [TensorInfo(name, "float32", shape) for name, shape in shapes.items()]
+        return SimpleNamespace(inputs=infos[:-1], outputs=infos[-1:], predict=None)
+
+    model = file(a=("n", 3, "?"), b=("n", "?"), y=("n", "m"))
+    other = {x.name: x for x in file(a=(4, 3, 5), b=("k", "?"), y=("k", "m")).inputs}
+    found = narrowed(model, other)
+    assert [x.shape for x in (*found.inputs, *found.outputs)] == [(4, 3, 5), (4, "?"), (4, "m")]
+    assert fits({"a": np.ones((4, 3, 5)), "b": np.ones((4, 1))}, found.inputs)
+    assert not fits({"a": np.ones((4, 3, 5)), "b": np.ones((5, 1))}, found.inputs)
+    assert not fits({"a": np.ones((4, 3)), "b": np.ones((4, 1))}, found.inputs)
+
+
+def test_ranges_found_in_each_batch_move_a_sample_a_little(tmp_path: Path) -> None:
+    quantization = pytest.importorskip("onnxruntime.quantization", reason="needs onnxruntime's quantization")
+    stack = [keras.Input((30,)), layers.Dense(64, "relu"), layers.Dense(5, "softmax")]
+    keras.Sequential(stack).export(tmp_path / "a.onnx", record=False)
+    quantization.quantize_dynamic(tmp_path / "a.onnx", tmp_path / "b.onnx", weight_type=quantization.QuantType.QUInt8)
+    code, told = run("verify", str(tmp_path / "b.onnx"))
+    assert code == 0, told
+    (rows,) = [check["detail"] for check in told["checks"] if check["name"] == "rows"]
+    assert rows.endswith("as each batch finds the ranges of its 8 bits")

@@ -96,6 +96,19 @@ def test_training_goes_as_it_would_in_a_script(folder: Path) -> None:
 
 
 @pytest.mark.slow
+def test_settings_may_be_numbers_of_numpy(folder: Path) -> None:
+    plain = CLASSIFIER.replace('{"accuracy": 0.9}', '{"accuracy": 0.1}')
+    numbers = plain.replace("0.1}", "np.float32(0.1)}") + (
+        "FIT = {name: np.int64(value) if isinstance(value, int) else value for name, value in FIT.items()}\n"
+        "FIT['batch_size'] = np.int64(16)\n"
+    )
+    plain += "FIT['batch_size'] = 16\n"
+    found = [seqc_json("train", write(folder, text), "--seed", 3, "--no-plots")["history"] for text in (plain, numbers)]
+    assert found[0]["loss"] == found[1]["loss"]
+    assert "16 samples" in seqc("bench", "train", write(folder, numbers), "--epochs", 1).stdout
+
+
+@pytest.mark.slow
 def test_a_missed_target_ends_with_1_and_says_by_how_much(folder: Path) -> None:
     path = write(folder, CLASSIFIER.replace('{"accuracy": 0.9}', '{"accuracy": 0.9, "loss": 0.0}'))
     result = seqc("train", path, "--no-plots", code=1)

@@ -14,9 +14,10 @@ import numpy as np
 import onnx
 
 from seqc.cli._by_layer import layer_of
+from seqc.cli._narrowed import narrowed
 from seqc.cli._onnx import captured, list_nodes, metadata, opsets, ports, read_model, with_functions_in_place
 from seqc.cli._output import amount, shape_text
-from seqc.cli._self_check import check_shapes, draw_inputs, open_lengths, vocabularies
+from seqc.cli._self_check import batch_axis, check_shapes, draw_inputs, open_lengths, vocabularies
 from seqc.errors import DataError
 from seqc.text import shorten
 
@@ -153,8 +154,10 @@ def distances(a: Side, b: Side, sizes: Mapping[str, int]) -> list[Distance] | st
             return "Their inputs differ, so that they were not run."
         check_shapes(a.path)
         tokens = vocabularies(a.path)
-        lengths = open_lengths(first, sizes, tokens)
-        feeds = draw_inputs(first.inputs, sizes.get("batch", 7), lengths, seed=0, tokens=tokens)
+        pairs = zip((*first.inputs, *first.outputs), (*second.inputs, *second.outputs), strict=False)
+        both = narrowed(first, {one.name: other for one, other in pairs})
+        batch, lengths = batch_axis(both), open_lengths(both, both.open_sizes(sizes), tokens)
+        feeds = draw_inputs(both.inputs, sizes.get(batch or "", 7), lengths, seed=0, tokens=tokens)
         renamed = dict(zip((x.name for x in second.inputs), feeds.values(), strict=True))
         runs = ((first, feeds), (second, renamed), (first, feeds))
         got = [_listed(model.predict(given)) for model, given in runs]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqc.cli._narrowed import fits, narrowed
 from seqc.cli._onnx import read_model
 from seqc.cli._output import number
 from seqc.cli._runtime import Provider, load_runtime, providers
@@ -80,8 +81,11 @@ def _side_by_side(
 ) -> tuple[list[OutputCheck], float, str]:
     inputs, outputs = _paired("inputs", theirs.inputs, mine.inputs), _paired("outputs", theirs.outputs, mine.outputs)
     held = read_record(record_path(other)) if Path(record_path(other)).exists() else None
-    shared = [] if held is None else [dict(zip(held.inputs, case.inputs, strict=True)) for case in held.cases]
-    drawn = _drawn(theirs, sizes, other)
+    declared = {x.name: x for x in (*mine.inputs, *mine.outputs)}
+    both = narrowed(theirs, {name: declared[of] for name, of in (*inputs.items(), *outputs.items())})
+    recorded = [] if held is None else [dict(zip(held.inputs, case.inputs, strict=True)) for case in held.cases]
+    shared = [feeds for feeds in recorded if fits(feeds, both.inputs)]
+    drawn = _drawn(both, both.open_sizes(sizes), other)
     checks = [OutputCheck(name) for name in outputs]
     filled: set[str] = set()
     for feeds in [*shared, *drawn]:
@@ -130,7 +134,8 @@ def verdict(check: OutputCheck) -> str:
 def _drawn(model: Any, sizes: Mapping[str, int], path: Path) -> list[dict[str, Array]]:
     check_shapes(path)
     tokens = vocabularies(path)
-    lengths, counts = open_lengths(model, sizes, tokens), BATCHES if batch_axis(model) else (1,)
+    batch, lengths = batch_axis(model), open_lengths(model, sizes, tokens)
+    counts = ((sizes[batch],) if batch in sizes else BATCHES) if batch else (1,)
     return [draw_inputs(model.inputs, n, lengths, seed=n, tokens=tokens) for n in counts]
 
 

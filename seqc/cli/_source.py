@@ -12,6 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from seqc.cli._kinds import require_file, require_model_file
 from seqc.errors import ConfigError, DataError, SeqcError
 from seqc.sure import present
@@ -75,19 +77,19 @@ class ModelFile:
     def target(self) -> dict[str, float]:
         """The metrics to reach on the test data, by name."""
         given = getattr(self.module, "TARGET", {})
-        if not isinstance(given, Mapping) or not all(isinstance(v, int | float) for v in given.values()):
+        if not isinstance(given, Mapping) or not all(isinstance(v, int | float | np.number) for v in given.values()):
             raise ConfigError(f'{self.path}: TARGET must be like {{"accuracy": 0.98}}; got {given!r}.')
         return {str(name): float(value) for name, value in given.items()}
 
     @property
     def fit(self) -> dict[str, Any]:
-        """The arguments of fit."""
+        """The arguments of fit, numbers of NumPy as Python's own."""
         given = getattr(self.module, "FIT", {})
         if callable(given):
             given = _guarded(self.path, given)
         if not isinstance(given, Mapping):
             raise ConfigError(f'{self.path}: FIT must be like {{"epochs": 10}}, or a function that returns it.')
-        return dict(given)
+        return {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
 
 
 def load_file(path: Path) -> ModelFile:
