@@ -12,8 +12,8 @@ class Narrowed:
     """A loaded file as far as it can stand beside another: what is open in both is open.
 
     Attributes:
-        inputs, outputs: as the file declares them, with the sizes that the other fixes. fixed: sizes of axes that one of
-        the two leaves open, by their names. predict: runs the file.
+        inputs, outputs: as the file declares them, with the sizes that the other fixes.
+        fixed: sizes of axes that one of the two leaves open, by their names. predict: runs the file.
     """
 
     inputs: Sequence[Any]
