@@ -145,6 +145,8 @@ def test_wrong_arguments_are_refused() -> None:
         layers.MultiHeadAttention(1, 2).build((None, 3, 4), (None, 3, 4), (None, 5, 4))
     with pytest.raises(ConfigError, match="Invalid einsum equation"):
         layers.EinsumDense("ab->ba", 3).build((None, 3))
+    with pytest.raises(ConfigError, match="Invalid einsum equation"):
+        layers.EinsumDense("a...b,bc->a...c", 4).build((None, 3, 5))
 
 
 # What ONNX needs at least: one product with its bias for each tensor that is projected, the move of its heads, the

@@ -286,3 +286,56 @@ def test_the_gradient_of_a_loop_over_rows_takes_no_more_memory_than_that_of_slic
         return program.memory.size
 
     assert memory(lambda x, i: ops.take(x, i, axis=1)) <= 1.2 * memory(lambda x, i: x[:, i])
+
+
+def _slices(rng: np.random.Generator, shape: tuple[int, ...], count: int) -> list[tuple[slice, ...]]:
+    """Returns slices with overlaps, gaps, steps and bounds from the end, of one axis or of several."""
+    found = []
+    for _ in range(count):
+        parts = [slice(None)] * len(shape)
+        for axis in rng.choice(len(shape), rng.integers(1, len(shape) + 1), replace=False):
+            start, stop = (int(rng.integers(-shape[axis], shape[axis])) for _ in range(2))
+            parts[axis] = slice(start, (stop, None)[rng.integers(2)], (1, 1, 1, 2, -1)[rng.integers(5)])
+        found.append(tuple(parts))
+    return [one for one in found if np.empty(shape)[one].size]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_gradients_of_slices_of_one_tensor(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    array = rng.normal(size=(4, 6, 5))
+    (x,) = inputs(array.shape)
+    taken = _slices(rng, array.shape, 20)
+    taken += [np.s_[:, t : t + 1 + seed % 3] for t in range(6) if t != seed]
+    taken += [np.s_[1:3, i : i + 2, j : j + 2] for i in range(0, 6, 2) for j in range(0, 4, 2)]
+    expected = np.zeros_like(array)
+    loss: ir.Value = ops.sum(x) * 0.0
+    for i, one in enumerate(taken):
+        loss = loss + ops.sum(ops.square(x[one])) * float(i + 1)
+        expected[one] += 2 * (i + 1) * array[one]
+    gradient = gradients(loss, [x])[0]
+    curvature = gradients(ops.sum(ops.square(gradient)), [x])[0]
+    graph = ir.Graph((x,), (gradient, curvature), ("g", "c"))
+    factors = np.divide(expected, array)
+    for found in (Interpreter(graph).run([array]), Executor(graph, (), ()).run([array])):
+        np.testing.assert_allclose(found[0], expected, rtol=1e-12)
+        np.testing.assert_allclose(found[1], 2 * factors**2 * array, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("taken", "made"),
+    [
+        ([np.s_[:, t] for t in range(7)], ["Concat"]),
+        ([np.s_[:, -1 - t] for t in range(7)], ["Concat"]),
+        ([np.s_[:, t] for t in (1, 5)], ["Concat"]),
+        ([np.s_[:, t : t + 2] for t in range(6)], ["Concat", "Concat"]),
+        ([np.s_[:, t, s : s + 2] for t in range(7) for s in (0, 2)], ["Concat"] * 8),
+        ([np.s_[:, ::2], np.s_[:, 1::2]], ["SliceGrad", "SliceGrad"]),
+        ([np.s_[:, 2]], ["SliceGrad"]),
+    ],
+)
+def test_gradients_of_slices_lie_side_by_side_where_they_can(taken: list[Any], made: list[str]) -> None:
+    x = ir.input_value("x", "float32", (dims.symbol("batch"), 7, 4))
+    loss = sum((ops.sum(ops.square(x[one])) for one in taken), ops.sum(x) * 0.0)
+    found = [v.op.name for v in ir.walk(gradients(loss, [x])) if v.op.name in ("Concat", "SliceGrad")]
+    assert found == made

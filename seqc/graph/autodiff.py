@@ -13,6 +13,7 @@ from seqc.graph.ir import Item, Op, Type, Value, apply, scope, walk
 from seqc.ops._common import scalar
 from seqc.ops.reduce import ReduceSum
 from seqc.ops.shape import zeros_like
+from seqc.ops.slicing import joined_slices
 
 
 def gradients(loss: Value, wrt: Sequence[Value]) -> list[Value]:
@@ -80,8 +81,8 @@ def pulled(
 
 def total(parts: Sequence[Value]) -> Value:
     """Returns the sum of the gradients that met at one value."""
-    result = parts[0]
-    for part in parts[1:]:
+    result, *others = joined_slices(parts)
+    for part in others:
         result = result + part
     return result
 

@@ -147,9 +147,9 @@ def spelled_out(equation: str, rank: int) -> tuple[str, str, str]:
     text = equation.replace(" ", "")
     left, arrow, result = text.partition("->")
     x, comma, kernel = left.partition(",")
-    dots = [part.replace("...", "").isalpha() for part in (x, result)]
+    named = [part.removeprefix("...").removesuffix("...").isalpha() for part in (x, result)]
     sides = {tuple(i for i, end in enumerate((part[:3], part[-3:])) if end == "...") for part in (x, result)}
-    if not (arrow and comma and all(dots) and kernel.isalpha() and len(sides) == 1 and sides <= {(), (0,), (1,)}):
+    if not (arrow and comma and all(named) and kernel.isalpha() and len(sides) == 1 and sides <= {(), (0,), (1,)}):
         raise ConfigError(
             f"Invalid einsum equation '{equation}'. Equations must be in the form [X],[Y]->[Z], ...[X],[Y]->...[Z], "
             "or [X]...,[Y]->[Z]...."

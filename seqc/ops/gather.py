@@ -18,9 +18,9 @@ from seqc.ops._common import as_ids, as_number, as_tensor, check_axes, check_unu
 from seqc.ops.creation import arange
 from seqc.ops.elementwise import cast, equal
 from seqc.ops.reduce import is_empty, max, sum
-from seqc.ops.shape import expand_dims, reshape, transpose
+from seqc.ops.shape import expand_dims, reshape, squeeze, transpose
 from seqc.ops.sizes import as_size, broadcast_sizes, size_of
-from seqc.ops.slicing import Slice, SliceGrad
+from seqc.ops.slicing import Slice, SliceGrad, slice_axis
 
 
 class Gather(Op):
@@ -66,9 +66,9 @@ class Gather(Op):
         return e.node("GatherND", table, e.node("Unsqueeze", ids, e.constant(np.array([-1], np.int64))))
 
 
-def _fixed_row(table: Value, ids: Value) -> int | None:
+def _fixed_row(table: Value, ids: Value, axis: int = 0) -> int | None:
     """Returns which row of a table is read, counted from its start, where it is a single one that is known."""
-    size = table.type.shape[0]
+    size = table.type.shape[axis]
     if ids.type.rank or not isinstance(ids.op, Constant) or not isinstance(size, int):
         return None
     row = int(ids.op.array)
@@ -217,6 +217,9 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Value:
     axis = normalize_axis("take", axis, rank)
     if axis == 0:
         return apply(Gather(), value, ids)
+    row = _fixed_row(value, ids, axis)
+    if row is not None:
+        return squeeze(slice_axis(value, axis, row, row + 1), axis)
     rows = apply(Gather(), transpose(value, [axis, *(i for i in range(rank) if i != axis)]), ids)
     width = ids.type.rank
     before = [width + i for i in range(axis)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from seqc.graph.strings import is_text
 from seqc.ops._common import as_operands, as_tensor, check_axes, check_same_dtype, normalize_axes, normalize_axis
 from seqc.ops._shape_onnx import emit_sizes
 from seqc.ops.arithmetic import floor_divide
-from seqc.ops.shape import Squeeze, expand_dims
+from seqc.ops.shape import Squeeze, expand_dims, zeros_like
 from seqc.ops.sizes import Size, as_size, crop, dim_of, size_of
 from seqc.sure import of_kind
 
@@ -194,6 +195,76 @@ class SliceGrad(Op):
             back = [perm.index(i) for i in range(y.type.rank)]
             result = rows if axis == 0 else e.node("Transpose", rows, perm=back)
         return result
+
+
+def joined_slices(parts: Sequence[Value]) -> list[Value]:
+    """Returns tensors of the same sum, in which slices of one axis that do not overlap lie side by side in one tensor.
+
+    The slices that a loop over steps takes would each have zeros as large as all steps together otherwise.
+    """
+    groups: dict[object, list[Value]] = {}
+    for part in parts:
+        groups.setdefault(_side_by_side(part), []).append(part)
+    joined = list(groups.pop(None, ()))
+    for group in groups.values():
+        joined += [_joined(row) for row in _rows(group)]
+    # What lies side by side along the last axis of a slice may do so along the one before.
+    return joined_slices(joined) if len(joined) < len(parts) else list(parts)
+
+
+def _side_by_side(part: Value) -> object:
+    """Returns what slices have in common that can lie side by side along the last of their axes; None for others."""
+    if not isinstance(part.op, SliceGrad):
+        return None
+    s, x = part.op.sliced, part.inputs[1]
+    known = isinstance(x.type.shape[s.axes[-1]], int) and s.steps[-1] == 1 and len(set(s.axes)) == len(s.axes)
+    return (x, s.axes, s.starts[:-1], s.stops[:-1], s.steps[:-1]) if known else None
+
+
+def _rows(parts: Sequence[Value]) -> list[list[Value]]:
+    """Returns the slices in order of their places, in as few rows without overlaps as these allow."""
+    rows: list[list[Value]] = []
+    ends: list[tuple[int, int]] = []  # where each row ends: a heap
+    for part in sorted(parts, key=_span):
+        start, stop = _span(part)
+        at = heappop(ends)[1] if ends and ends[0][0] <= start else len(rows)
+        if at == len(rows):
+            rows.append([])
+        rows[at].append(part)
+        heappush(ends, (stop, at))
+    return rows
+
+
+def _span(part: Value) -> tuple[int, int]:
+    """Returns where a slice starts and stops along the last of its axes, counted from the front."""
+    s = of_kind(part.op, SliceGrad).sliced
+    start, stop, _ = slice(s.starts[-1], s.stops[-1]).indices(of_kind(part.inputs[1].type.shape[s.axes[-1]], int))
+    return start, max(start, stop)
+
+
+def _joined(row: Sequence[Value]) -> Value:
+    """Returns the sum of slices that do not overlap, in the order of their places."""
+    if len(row) == 1:
+        return row[0]
+    s, x = of_kind(row[0].op, SliceGrad).sliced, row[0].inputs[1]
+    dtype = row[0].type.dtype
+    pieces: list[Value] = []
+    reached = 0
+    for part in row:
+        start, stop = _span(part)
+        pieces += [_blank(x, s, reached, start, dtype), part.inputs[0]] if start > reached else [part.inputs[0]]
+        reached = stop
+    size = of_kind(x.type.shape[s.axes[-1]], int)
+    pieces += [_blank(x, s, reached, size, dtype)] if size > reached else []
+    whole = concatenate(pieces, s.axes[-1])
+    rest = replace(s, axes=s.axes[:-1], starts=s.starts[:-1], stops=s.stops[:-1], steps=s.steps[:-1])
+    return apply(SliceGrad(rest), whole, x) if rest.axes else whole
+
+
+def _blank(x: Value, sliced: Slice, start: int, stop: int, dtype: str) -> Value:
+    """Returns zeros for a place between slices."""
+    place = replace(sliced, starts=(*sliced.starts[:-1], start), stops=(*sliced.stops[:-1], stop))
+    return zeros_like(apply(place, x), dtype)
 
 
 def _end(step: int) -> int:
