@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
@@ -99,11 +100,12 @@ def _seed() -> None:
 
 @pytest.fixture(autouse=True)
 def _no_block_is_left_open() -> Iterator[None]:
-    """What holds inside a `with` block holds there alone, however it is left: the tests after this one don't see it."""
+    """What holds inside a block holds there alone, however it is left: the tests after this one don't see it."""
     from seqc.contexts import open_blocks
 
     yield
     assert open_blocks() == []
+    assert sys.exc_info() == (None, None, None)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

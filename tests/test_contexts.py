@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
-from kit.interruptions import Injector
+from kit.interruptions import Injector, in_a_thread
 from seqc import contexts
 from seqc.contexts import Scoped, open_blocks
 from seqc.graph.scopes import current_scope, scope
@@ -36,7 +36,7 @@ def test_interrupted_at_any_instruction_a_block_is_over() -> None:
 
     gc.freeze()  # what other tests left behind would be looked at after every interruption
     try:
-        assert _interruptions(nested) > 200
+        assert in_a_thread(_interruptions, nested) > 200
     finally:
         gc.unfreeze()
 

@@ -364,9 +364,11 @@ def interrupted(folder: Path, first: int, step: int) -> int:
         answers.append(answer(path).tobytes())
     graphs = [small(0), small(1)]
     watched = [module.__file__ for module in (disk, files, wire, contextlib)]
+    from kit.interruptions import in_a_thread
+
     gc.freeze()  # what other tests left behind would be looked at after every interruption
     try:
-        return _interruptions(folder, watched, graphs, answers, (first, step))
+        return in_a_thread(_interruptions, folder, watched, graphs, answers, (first, step))
     finally:
         gc.unfreeze()
 

@@ -12,9 +12,10 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -27,12 +28,24 @@ from seqc.graph import blas_threads
 from seqc.graph.ir import Array
 from seqc.graph.tracing import current_trace
 
+R = TypeVar("R")
+
 RUNNING = [m.__file__ for m in (arena, executor, interrupts, naive, regions, blas_threads, turns, workers)]
 TRAINING = [
     str(path)
     for pattern in ("training/*.py", "graph/tracing.py", "sequential.py", "*/base.py", "layers/_weights.py")
     for path in Path(seqc.__file__).parent.glob(pattern)
 ]
+
+
+def in_a_thread(function: Callable[..., R], *arguments: Any) -> R:
+    """Returns what a function gives that interrupts others, also Python's `contextlib`.
+
+    An exception that comes between the instructions of a handler leaves the thread with that handler's exception for
+    good, which no signal can do: a thread of its own takes it along.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 class Injector:
