@@ -216,6 +216,19 @@ def test_a_size_that_is_given_for_the_batch_is_taken(sequences: Path) -> None:
     assert compared[1] - compared[0] == (11 - 3) * 2
 
 
+def test_a_file_alone_runs_on_batches_of_the_size_that_is_given(sequences: Path) -> None:
+    checks = run("verify", str(sequences / "open.onnx"), "--size", "batch=3", "--size", "time=5")[1]["checks"]
+    assert [check["detail"] for check in checks if check["name"] == "runs"] == ["batches of 3, time 5"]
+
+
+@pytest.mark.parametrize("command", [["verify", "--against"], ["diff"]])
+def test_a_size_that_one_of_two_files_has_otherwise_is_refused(sequences: Path, command: list[str]) -> None:
+    name, *option = command
+    files = [str(sequences / "open.onnx"), *option, str(sequences / "both.onnx")]
+    code, told = run(name, *files, "--size", "batch=5")
+    assert (code, told["error"]) == (2, "--size batch=5: one of the files fixes that axis at 4.")
+
+
 def test_axes_of_one_name_have_one_size() -> None:
     from seqc.cli._narrowed import fits, narrowed
     from seqc_runtime.tensors import TensorInfo

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from seqc.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Narrowed:
@@ -22,8 +24,15 @@ class Narrowed:
     predict: Callable[..., Any]
 
     def open_sizes(self, given: Mapping[str, int]) -> dict[str, int]:
-        """Returns what the user gave for axes, without what the other file says as well."""
-        return {name: size for name, size in given.items() if self.fixed.get(name) != size}
+        """Returns what the user gave for axes, without what one of the files says as well.
+
+        Raises:
+            ConfigError: it says something else.
+        """
+        for name, size in given.items():
+            if self.fixed.get(name, size) != size:
+                raise ConfigError(f"--size {name}={size}: one of the files fixes that axis at {self.fixed[name]}.")
+        return {name: size for name, size in given.items() if name not in self.fixed}
 
 
 def narrowed(model: Any, others: Mapping[str, Any]) -> Narrowed:

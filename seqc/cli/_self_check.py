@@ -152,9 +152,11 @@ def _runs(
 ) -> Iterator[Check]:
     """Yields the checks that need results. rows: see `_row_tolerance`."""
     batch = batch_axis(model)
-    lengths = _lengths(model, batch, sizes, tokens, error)
+    lengths = _lengths(model, batch, {name: n for name, n in sizes.items() if name != batch}, tokens, error)
+    wanted = (sizes[batch],) if batch is not None and batch in sizes else BATCHES
     # One run is tried even if it is too large, so that it is said.
-    batches = [n for n in BATCHES if n == 1 or _numbers(model.inputs, n, lengths) <= MOST_NUMBERS] if batch else [1]
+    room = [n for n in wanted if n == wanted[0] or _numbers(model.inputs, n, lengths) <= MOST_NUMBERS]
+    batches = room if batch else [1]
     results: dict[int, tuple[dict[str, Array], list[Array]]] = {}
 
     def run() -> str:
