@@ -76,9 +76,9 @@ FAILURES: list[tuple[list[str], int, str]] = [
     (["verify", "absent.onnx"], 2, "There is no file absent.onnx."),
     (["verify", "x.npy"], 2, "x.npy is a NumPy array; an ONNX model was expected."),
     (
-        ["verify", "tiny.onnx", "--size", "batch=3"],
+        ["verify", "tiny.onnx", "--size", "time=3"],
         2,
-        "--size batch=3: no axis is called 'batch'; only the batch is open, and stays so.",
+        "--size time=3: no axis is called 'time'; only the batch is open, and stays so.",
     ),
     (["export", "tiny.py", "-o", "m.txt"], 2, "The file to write must have a name that ends in .onnx; got m.txt."),
     (["export", "tiny.py", "tiny.keras", "-o", "out", "--weights", "w"], 2, "--weights belongs to one model"),
