@@ -315,7 +315,8 @@ class Model:
         Raises RuntimeExecutionError, which says why, for models that cannot be run on made-up inputs.
         """
         count = check_batch_size(rows, "rows")
-        run_made_up(self._inputs, count, lambda feeds: self.run(feeds, control=control))
+        batched = () if self.batch is None else self.batch.inputs
+        run_made_up(self._inputs, batched, count, lambda feeds: self.run(feeds, control=control))
 
     def __reduce__(self) -> tuple[Any, ...]:
         self._holder.get()

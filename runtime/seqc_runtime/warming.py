@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
 
-from seqc_runtime.batches import find_batch
 from seqc_runtime.errors import RuntimeExecutionError, RuntimeInputError, RuntimeStoppedError
 from seqc_runtime.tensors import TensorInfo
 
@@ -17,16 +16,20 @@ _SIZES = (1, 2, 8, 32, 128, 224)
 _MOST_BYTES = 1 << 30
 
 
-def warm_up(inputs: tuple[TensorInfo, ...], rows: int, run: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+def warm_up(
+    inputs: tuple[TensorInfo, ...], batched: Collection[str], rows: int, run: Callable[[dict[str, Any]], object]
+) -> dict[str, Any]:
     """Call `run` with zeros (text: "0") until a size of the free axes suits the model, and return those inputs.
+
+    batched: the inputs that have the batch axis, which gets `rows`.
 
     Raises RuntimeExecutionError with the first reason when none does.
     """
     first: Exception | None = None
-    sizes = _SIZES if _has_free_axes(inputs) else _SIZES[:1]
+    sizes = _SIZES if _has_free_axes(inputs, batched) else _SIZES[:1]
     for size in sizes:
         try:
-            feeds = {info.name: _made_up(info, rows, size, inputs) for info in inputs}
+            feeds = {info.name: _made_up(info, rows if info.name in batched else size, size) for info in inputs}
             run(feeds)
         except RuntimeStoppedError:
             raise
@@ -40,26 +43,20 @@ def warm_up(inputs: tuple[TensorInfo, ...], rows: int, run: Callable[[dict[str, 
     ) from first
 
 
-def _has_free_axes(inputs: tuple[TensorInfo, ...]) -> bool:
-    batch = find_batch(inputs, ())
+def _has_free_axes(inputs: tuple[TensorInfo, ...], batched: Collection[str]) -> bool:
     return any(
-        isinstance(axis, str) and not (number == 0 and batch is not None and info.name in batch.inputs)
+        isinstance(axis, str) and not (number == 0 and info.name in batched)
         for info in inputs
         for number, axis in enumerate(info.shape)
     )
 
 
-def _made_up(info: TensorInfo, rows: int, size: int, inputs: tuple[TensorInfo, ...]) -> Any:
+def _made_up(info: TensorInfo, rows: int, size: int) -> Any:
     if info.kind.startswith("optional"):
         return None
     if info.kind != "tensor":
         return [np.full((size,), _zero(info), info.numpy_dtype)]
-    batch = find_batch(inputs, ())
-    batched = batch is not None and info.name in batch.inputs
-    shape = tuple(
-        axis if isinstance(axis, int) else rows if number == 0 and batched else size
-        for number, axis in enumerate(info.shape)
-    )
+    shape = tuple(axis if isinstance(axis, int) else size if number else rows for number, axis in enumerate(info.shape))
     if math.prod(shape) * info.numpy_dtype.itemsize > _MOST_BYTES:
         raise RuntimeInputError(f"input {info.name!r} {info} would take more than {_MOST_BYTES} bytes")
     return np.full(shape, _zero(info), info.numpy_dtype)

@@ -17,6 +17,7 @@ from seqc_runtime import RuntimeInputError
 from seqc_runtime.batches import Batch, find_batch
 from seqc_runtime.score import score
 from seqc_runtime.tensors import TensorInfo, read_info
+from seqc_runtime.warming import warm_up
 
 Make = Callable[..., bytes]
 X = np.random.default_rng(0).standard_normal((11, 3)).astype(np.float32)
@@ -169,3 +170,12 @@ def test_probabilities_by_class_are_columns(tmp_path: Path, rows: int | str, key
     found = np.loadtxt(target, delimiter=",", skiprows=1)
     assert found.shape == (11, 4)
     assert np.allclose(found[:, :2], found[:, 2:])
+
+
+@pytest.mark.parametrize("rows", [1, 64])
+def test_warming_up_runs_as_many_samples_as_asked_for(scaled: Callable[[int | str], bytes], rows: int) -> None:
+    model = seqc_runtime.load(scaled("n"), device="cpu")
+    shapes: list[dict[str, tuple[int, ...]]] = []
+    warm_up(model.inputs, ("x",), rows, lambda feeds: shapes.append({name: x.shape for name, x in feeds.items()}))
+    assert shapes == [{"scale": (3,), "table": (1, 3), "x": (rows, 3)}]
+    model.warm_up(rows)
